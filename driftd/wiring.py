@@ -1,0 +1,1 @@
+"""Builds the parts from the settings: the only module that knows them all."""
