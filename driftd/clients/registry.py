@@ -1,0 +1,217 @@
+"""The MLflow registry: aliases as a projection of our journal, every call bounded in time."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.commands import MarkChallenger, MoveAlias, TagVersion
+from driftd.clients.bounded import LEFT_BEHIND_MAX, Deadline
+from driftd.errors import RefusedError, UnreachableError
+
+OP_ID_TAG = "driftd.op_id"
+PROFILE_FOLDER, PROFILE_FILE = "driftd", "profile.bin"
+PROFILE_BYTES_MAX = 64 * 1024 * 1024
+
+# With its defaults the client waits 247 s for a dead server; ours are set before its first import
+# and never against the operator's own values. It must not report home either.
+_KNOBS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0.5",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+# A missing alias is INVALID_PARAMETER_VALUE, a missing version or model RESOURCE_DOES_NOT_EXIST.
+_ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+_REFUSALS = _ABSENT | {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
+
+
+class Registry:
+    """One registry server. Methods block, at most ``deadline_s`` each; call them in a thread.
+
+    All raise ``UnreachableError`` (try again) or ``RefusedError`` (the answer is no). Nothing is
+    ever deleted: a bot with EDIT rights is enough.
+    """
+
+    def __init__(self, tracking_uri: str, deadline_s: float = 20.0) -> None:
+        self.tracking_uri = tracking_uri
+        self._deadline_s = deadline_s
+        self._left_behind = threading.BoundedSemaphore(LEFT_BEHIND_MAX)
+        self._client: Any = None
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """alias -> version; empty where the registry does not know the model (yet)."""
+        return self._steps(f"reading the aliases of {name}").aliases(name)
+
+    def version_by_op_id(self, name: str, op_id: str) -> str | None:
+        """The version that carries this op_id; of several (a job that ran twice) the oldest."""
+        steps = self._steps(f"searching {name} for op_id {op_id}")
+        wanted = f"name = '{_quoted(name)}' and tags.`{OP_ID_TAG}` = '{_quoted(op_id)}'"
+        found = steps.call("search_model_versions", wanted, max_results=100)
+        return min((str(version.version) for version in found), key=int, default=None)
+
+    def tags(self, name: str, version: str) -> dict[str, str]:
+        """The tags of a version. Refused if it does not exist."""
+        return dict(self._steps(f"reading {name} {version}").version(name, version).tags)
+
+    def run_id(self, name: str, version: str) -> str:
+        """The run that a version came from; empty where it has none."""
+        return self._steps(f"reading {name} {version}").version(name, version).run_id or ""
+
+    def move_champion(self, command: MoveAlias) -> dict[str, str]:
+        """Read, ``previous``, ``champion``, read back, tag. Finishes what a crash left half-done.
+
+        The outbox row of the command is the journal's intent. MLflow has no compare-and-set:
+        the alias is read first and afterwards, and a value that is neither ``expect`` nor ``to``
+        is a foreign hand's: nothing (more) is written. Returns ``champion`` and ``previous``.
+        """
+        name, alias = command.registry, command.champion_alias
+        steps = self._steps(f"moving {alias} of {name} to {command.to}")
+        held = steps.aliases(name).get(alias, "")
+        if held not in (command.expect, command.to):
+            raise RefusedError(_foreign(name, alias, held, command))
+        steps.loadable(name, command.to)
+        # The way back is written first, so that no crash can lose it.
+        if command.previous:
+            steps.point(name, command.previous_alias, command.previous)
+        if held != command.to:
+            steps.point(name, alias, command.to)
+        now = steps.aliases(name)
+        if now.get(alias, "") != command.to:
+            raise RefusedError(_foreign(name, alias, now.get(alias, ""), command))
+        for version, tags in sorted(command.tags.items()):
+            steps.tag(name, version, tags)
+        return {"champion": command.to, "previous": now.get(command.previous_alias, "")}
+
+    def mark(self, command: MarkChallenger) -> dict[str, str]:
+        """Point the challenger alias at a version that exists, and tag it."""
+        name, version = command.registry, command.version
+        steps = self._steps(f"marking {name} {version} as {command.challenger_alias}")
+        steps.loadable(name, version)
+        steps.point(name, command.challenger_alias, version)
+        steps.tag(name, version, command.tags)
+        return {"version": version}
+
+    def tag(self, command: TagVersion) -> dict[str, str]:
+        """Set tags on a version that exists."""
+        steps = self._steps(f"tagging {command.registry} {command.version}")
+        steps.version(command.registry, command.version)
+        steps.tag(command.registry, command.version, command.tags)
+        return {"version": command.version}
+
+    def profile_bytes(self, name: str, version: str) -> bytes | None:
+        """The reference profile logged with a version's run; None where none was logged."""
+        steps = self._steps(f"fetching the profile of {name} {version}")
+        run_id = steps.version(name, version).run_id
+        path = f"{PROFILE_FOLDER}/{PROFILE_FILE}"
+        listed = steps.call("list_artifacts", run_id, PROFILE_FOLDER) if run_id else []
+        entry = next((item for item in listed if item.path == path), None)
+        if entry is None:
+            return None
+        if (entry.file_size or 0) > PROFILE_BYTES_MAX:
+            raise RefusedError(
+                f"the profile of {name} {version} has {entry.file_size} bytes, "
+                f"at most {PROFILE_BYTES_MAX} are read; log it again with fewer columns"
+            )
+        with tempfile.TemporaryDirectory(prefix="driftd-profile-") as folder:
+            return Path(steps.call("download_artifacts", run_id, path, folder)).read_bytes()
+
+    def log_profile(self, name: str, version: str, profile: bytes) -> None:
+        """Log a profile with the run of a version; the same call twice leaves one file."""
+        steps = self._steps(f"logging the profile of {name} {version}")
+        run_id = steps.version(name, version).run_id
+        if not run_id:
+            raise RefusedError(
+                f"{name} {version} has no run to log a profile with; register it from a run "
+                "(mlflow.<flavour>.log_model inside mlflow.start_run)"
+            )
+        with tempfile.TemporaryDirectory(prefix="driftd-profile-") as folder:
+            file = Path(folder) / PROFILE_FILE
+            file.write_bytes(profile)
+            steps.call("log_artifact", run_id, str(file), PROFILE_FOLDER)
+
+    def _steps(self, what: str) -> "_Steps":
+        deadline = Deadline(f"{what} at {self.tracking_uri}", self._deadline_s, self._left_behind)
+        if self._client is None:
+            self._client = deadline.call(_client, self.tracking_uri)
+        return _Steps(self._client, deadline, what)
+
+
+class _Steps:
+    """The elementary calls of one operation; each checks what is left of its time."""
+
+    def __init__(self, client: Any, deadline: Deadline, what: str) -> None:
+        self._client, self._deadline, self._what = client, deadline, what
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        function: Callable[..., Any] = getattr(self._client, method)
+        try:
+            return self._deadline.call(function, *args, **kwargs)
+        except Exception as error:
+            code = getattr(error, "error_code", None)
+            if isinstance(error, RefusedError | UnreachableError):
+                raise
+            kind = RefusedError if code in _REFUSALS else UnreachableError
+            raise kind(f"{self._what}: {_first_line(error)}") from error
+
+    def aliases(self, name: str) -> dict[str, str]:
+        try:
+            model = self.call("get_registered_model", name)
+        except RefusedError as refused:
+            if getattr(refused.__cause__, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {alias: str(version) for alias, version in model.aliases.items()}
+
+    def version(self, name: str, version: str) -> Any:
+        return self.call("get_model_version", name, version)
+
+    def loadable(self, name: str, version: str) -> None:
+        status = self.version(name, version).status
+        if status != "READY":
+            raise RefusedError(f"{name} {version} is {status}, not READY: it cannot be loaded")
+
+    def point(self, name: str, alias: str, version: str) -> None:
+        try:
+            self.call("set_registered_model_alias", name, alias, version)
+        except UnreachableError:
+            # Two writers of a new alias can collide on a unique key, and an answer can be lost:
+            # what counts is where the alias points.
+            if self.aliases(name).get(alias) != version:
+                raise
+
+    def tag(self, name: str, version: str, tags: Mapping[str, str]) -> None:
+        for key, value in sorted(tags.items()):
+            self.call("set_model_version_tag", name, version, key, value)
+
+
+def _client(tracking_uri: str) -> Any:
+    for knob, value in _KNOBS.items():
+        os.environ.setdefault(knob, value)
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415 - 0.6 s, and after the knobs
+
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def _foreign(name: str, alias: str, held: str, command: MoveAlias) -> str:
+    return (
+        f"{alias} of {name} names {_version(held)}; {_version(command.expect)} was expected before "
+        f"and {_version(command.to)} after the move: a foreign hand moved it, "
+        f"so {_version(command.to)} was not put in its place"
+    )
+
+
+def _version(version: str) -> str:
+    return f"version {version}" if version else "no version"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:500]
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
