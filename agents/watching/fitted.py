@@ -1,0 +1,73 @@
+"""What was learned in the burn-in: the normal shares of every stream and the noise of its effects."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from detectors.baseline import Baseline
+from detectors.sequential.scalar import ScalarFit
+
+FORMAT = 1
+
+
+class ShareFit(msgspec.Struct, frozen=True, kw_only=True):
+    """The null of a share stream: ``normal`` share, ``limit`` = normal moved by the tolerance, and
+    the between-pane ``excess`` variance in units of p(1 - p)."""
+
+    normal: float
+    tolerance: float
+    limit: float
+    excess: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """Learned from panes in [since, until). ``streams`` gives the order of the arrays in ``scalar``;
+    ``least`` is the smallest count of events a pane had in each slot (feed -> slots)."""
+
+    since: float
+    until: float
+    slots: int
+    streams: tuple[str, ...]
+    baselines: Mapping[str, Baseline]
+    scalar: ScalarFit
+    whole: ScalarFit
+    shares: Mapping[str, ShareFit]
+    least: Mapping[str, tuple[int, ...]]
+
+    def to_bytes(self) -> bytes:
+        """Compressed msgpack that carries its format's number."""
+        plain: dict[str, Any] = {
+            "format": FORMAT,
+            "since": self.since,
+            "until": self.until,
+            "slots": self.slots,
+            "streams": self.streams,
+            "baselines": {name: self.baselines[name].to_dict() for name in self.streams},
+            "scalar": self.scalar.to_dict(),
+            "whole": self.whole.to_dict(),
+            "shares": dict(self.shares),
+            "least": dict(self.least),
+        }
+        return zlib.compress(msgspec.msgpack.encode(plain))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Fitted":
+        """What ``to_bytes`` wrote; raises ``ValueError`` for a format it does not know."""
+        plain = msgspec.msgpack.decode(zlib.decompress(data))
+        if plain.get("format") != FORMAT:
+            raise ValueError(f"a baseline of format {plain.get('format')}; this driftd reads {FORMAT}")
+        return cls(
+            since=plain["since"],
+            until=plain["until"],
+            slots=plain["slots"],
+            streams=tuple(plain["streams"]),
+            baselines={name: Baseline.from_dict(d) for name, d in plain["baselines"].items()},
+            scalar=ScalarFit.from_dict(plain["scalar"]),
+            whole=ScalarFit.from_dict(plain["whole"]),
+            shares=msgspec.convert(plain["shares"], dict[str, ShareFit]),
+            least={feed: tuple(counts) for feed, counts in plain["least"].items()},
+        )

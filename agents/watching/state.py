@@ -1,0 +1,131 @@
+"""What the watcher remembers between two events, and what it answers: small, plain, storable."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from agents.contract import Step
+from agents.incidents import Incident
+from agents.watching.fitted import Fitted
+
+ReadingState = Literal["learning", "quiet", "transient", "drift", "gap"]
+# The ring of effects by which a jump is told from a ramp, in panes.
+RECENT_MAX = 24
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream at one pane, for people. ``effect`` is measured above what is normal for the
+    stream, in the unit of ``distance``, and NaN where nothing could be measured; ``panes`` is how
+    many panes a decision needs (0 while learning); ``at`` is the pane's end in event time."""
+
+    stream: str
+    distance: str
+    effect: float
+    tolerance: float
+    evidence: float
+    state: ReadingState
+    panes: int
+    at: float
+
+
+class Track(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream's recent past: where its present evidence began, and its newest effects."""
+
+    since: float | None = None
+    recent: tuple[float, ...] = ()
+
+
+class Mute(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a stream may not alarm: ``ignored`` until a time; ``accepted`` until the baseline is
+    learned anew; ``refuted`` (a false alarm) until it has once been quiet, or ``until``."""
+
+    why: Literal["ignored", "accepted", "refuted"]
+    until: float
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch [start, end) of a rule's window. ``bad`` of ``n`` events, or mergeable bytes."""
+
+    start: float
+    end: float
+    n: int = 0
+    bad: float = 0.0
+    blob: bytes = b""
+
+
+class RuleTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule's window, its verdict and, where it compares with the past, its own normal.
+
+    ``slots``: slot of the week -> (mean, how many values); ``log_m``: the state of a sequential
+    rule's engine; ``panes``: (bad, n) of the newest panes, from which its noise is learned.
+    """
+
+    parts: tuple[Part, ...] = ()
+    breached: bool = False
+    value: float = float("nan")
+    limit: float = float("nan")
+    evidence: float = 0.0
+    slots: dict[int, tuple[float, int]] = {}
+    engine: dict[str, Any] = {}
+    panes: tuple[tuple[float, int], ...] = ()
+    since: float | None = None
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """Label arrival: matured panes as (labelled, predictions), the pane being filled, and what was
+    learned from them. It lives here because maturity runs behind the panes."""
+
+    learning: tuple[tuple[int, int], ...] = ()
+    first: float | None = None
+    open_start: float = 0.0
+    open_labelled: int = 0
+    open_predictions: int = 0
+    fit: dict[str, float] = {}
+    engine: dict[str, Any] = {}
+    track: Track = Track()
+
+
+class WatchState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the watcher keeps. Times are event time; ``incidents`` holds the open ones only."""
+
+    format: int = 1
+    learning_since: float | None = None
+    panes: int = 0
+    closed: float = 0.0
+    learned: bool = False
+    """True once a baseline was fitted: ``learning_since`` then runs for the next one, if any."""
+    relearning: bool = False
+    scalar: dict[str, Any] = {}
+    whole: dict[str, Any] = {}
+    shares: dict[str, dict[str, Any]] = {}
+    silent: dict[str, int] = {}
+    tracks: dict[str, Track] = {}
+    arrival: Arrival = Arrival()
+    champion: str = ""
+    rules: dict[str, RuleTrack] = {}
+    mutes: dict[str, Mute] = {}
+    incidents: tuple[Incident, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+    @classmethod
+    def new(cls) -> "WatchState":
+        """Nothing seen yet."""
+        return cls()
+
+    def to_bytes(self) -> bytes:
+        """As msgpack, with the format's number in it."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "WatchState":
+        """The same state again; raises ``msgspec.ValidationError`` on anything else."""
+        return msgspec.msgpack.decode(data, type=cls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchStep(Step[WatchState]):
+    """The watcher's answer. ``fitted`` is a newly learned baseline, which the caller stores."""
+
+    fitted: Fitted | None = None
+    readings: tuple[Reading, ...] = ()
