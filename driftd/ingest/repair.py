@@ -111,15 +111,17 @@ class _Reader:
         self._repairs = repairs
 
     def number(self, value: Any) -> float | None:
-        if value is None:
+        if value is None or isinstance(value, bool) or not isinstance(value, int | float):
+            self._count_changed(value)
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return self._missing(Repair.CHANGED_TYPE)
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
-        return number if math.isfinite(number) else self._missing(Repair.NOT_FINITE)
+        if math.isfinite(number):
+            return number
+        self._repairs[Repair.NOT_FINITE] += 1
+        return None
 
     def name(self, value: Any) -> str | None:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -136,7 +138,8 @@ class _Reader:
 
     def features(self, value: Any) -> dict[str, Value] | None:
         if not isinstance(value, dict):
-            return self._missing(Repair.CHANGED_TYPE) if value is not None else None
+            self._count_changed(value)
+            return None
         kept = [(k, v) for k, v in value.items() if len(k) <= NAME_MAX]
         kept = kept[: self._limits.features_max]
         self._repairs[Repair.TOO_MANY_FEATURES] += len(value) - len(kept)
@@ -144,7 +147,8 @@ class _Reader:
 
     def vectors(self, value: Any) -> dict[str, list[float]] | None:
         if not isinstance(value, dict):
-            return self._missing(Repair.CHANGED_TYPE) if value is not None else None
+            self._count_changed(value)
+            return None
         # A vector with a hole has no meaning for a kernel: it is missing as a whole.
         kept = {str(k): [float(x) for x in v] for k, v in value.items() if self._is_vector(v)}
         self._repairs[Repair.CHANGED_TYPE] += len(value) - len(kept)
@@ -152,16 +156,19 @@ class _Reader:
 
     def segment(self, value: Any) -> dict[str, str] | None:
         if not isinstance(value, dict):
-            return self._missing(Repair.CHANGED_TYPE) if value is not None else None
+            self._count_changed(value)
+            return None
         read = {str(k): self._string(v, STRING_MAX) for k, v in value.items()}
         return {k: v for k, v in read.items() if v is not None}
 
     def _string(self, value: Any, length_max: int) -> str | None:
-        if value is None:
-            return None
         if not isinstance(value, str):
-            return self._missing(Repair.CHANGED_TYPE)
-        return value if len(value) <= length_max else self._missing(Repair.LONG_STRING)
+            self._count_changed(value)
+            return None
+        if len(value) <= length_max:
+            return value
+        self._repairs[Repair.LONG_STRING] += 1
+        return None
 
     def _is_vector(self, value: Any) -> bool:
         return (
@@ -170,5 +177,6 @@ class _Reader:
             and all(isinstance(x, int | float) and abs(x) <= _VECTOR_VALUE_MAX for x in value)
         )
 
-    def _missing(self, why: Repair) -> Any:
-        self._repairs[why] += 1
+    def _count_changed(self, value: Any) -> None:
+        # A null is simply missing; anything else had a meaning that is lost.
+        self._repairs[Repair.CHANGED_TYPE] += value is not None
