@@ -1,0 +1,71 @@
+"""What people see of a lifecycle: `driftd status`, the terminal view and the report."""
+
+from typing import Any
+
+from agents.stages.routing import step_of
+from agents.stages.state import DayDifference, LifecycleState, Stage
+from policies.specs import ModelSpec
+
+
+def stage_view(state: LifecycleState, spec: ModelSpec) -> dict[str, Any]:
+    """Plain values: stage, champion, candidate, step, weight, judges with evidence 0..1.
+
+    ``harm`` and ``proof`` are log e-values over their thresholds, cut to [0, 1]. ``day_effect`` is
+    the variance of daily means over what independent subjects would give: about 1 if days are
+    independent; NaN-free: None below three days.
+    """
+    rollout = state.rollout
+    in_rollout = rollout is not None and state.stage is not Stage.WATCHING
+    step = step_of(state, spec)
+    return {
+        "stage": state.stage.value,
+        "paused": state.paused,
+        "held": state.held,
+        "champion": state.champion,
+        "previous": state.previous,
+        "candidate": rollout.candidate if rollout is not None and in_rollout else "",
+        "gate": rollout.gate if rollout is not None and in_rollout else "",
+        "step": rollout.step if rollout is not None and in_rollout else None,
+        "weight": step.weight if in_rollout else 0.0,
+        "shadow": step.shadow if in_rollout else 0.0,
+        "began": rollout.began if rollout is not None and in_rollout else None,
+        "clock_stopped": state.fault_from is not None,
+        "judges": [
+            {
+                "name": judge.name,
+                "metric": judge.metric,
+                "harm": _unit(judge.harm),
+                "proof": _unit(judge.proof),
+                "seen": judge.seen,
+                "days": len(judge.days),
+                "day_effect": day_effect(judge.days),
+            }
+            for judge in (rollout.judges if rollout is not None and in_rollout else ())
+        ],
+        "trainings": state.trainings_total,
+        "barred": list(state.barred),
+        "epoch": state.epoch,
+    }
+
+
+def day_effect(days: tuple[DayDifference, ...]) -> float | None:
+    """By what factor correlated days inflate the variance of the mean difference.
+
+    Variance of the daily means about their mean, over the mean of s²/n within a day.
+    """
+    usable = [day for day in days if day.clusters >= 2]
+    if len(usable) < 3:
+        return None
+    means = [day.total / day.clusters for day in usable]
+    centre = sum(means) / len(means)
+    between = sum((mean - centre) ** 2 for mean in means) / (len(means) - 1)
+    within = [
+        max(0.0, day.squares - day.total**2 / day.clusters) / (day.clusters - 1) / day.clusters
+        for day in usable
+    ]
+    expected = sum(within) / len(within)
+    return between / expected if expected > 0 else None
+
+
+def _unit(evidence: float) -> float:
+    return min(1.0, max(0.0, evidence))
