@@ -1,0 +1,287 @@
+"""The store as the control loop sees it: what waits for a model, and one step written whole."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Table, case, delete, func, select, update
+
+from driftd.store.database import Database, LostError, delete_all, insert, put_all
+from driftd.store.profiles import put_baseline, put_profile
+from driftd.store.rows import (
+    InboxRow,
+    IncrementRow,
+    ModelRow,
+    PaneRow,
+    PartialRow,
+    PendingRow,
+    QualityRow,
+    SampleRow,
+    StepWrite,
+    Work,
+)
+from driftd.store.schema import (
+    baseline,
+    decision,
+    inbox,
+    incident,
+    increment,
+    model_state,
+    outbox,
+    pane,
+    partial,
+    pending,
+    position,
+    quality,
+    sample,
+)
+
+# Bounds of one step; what is beyond them waits for the next, and Work.more says so.
+WORK_BYTES_MAX = 64 * 1024 * 1024
+WORK_BUCKETS_MAX = 1_000
+WORK_INCREMENTS_MAX = 10_000
+WORK_INBOX_MAX = 1_000
+# How far back a model's first step looks: one event of 1970 must not open half a century of panes.
+FIRST_BUCKETS_MAX = 10_000
+
+
+class Steps:
+    """``store.control``. Every write is a compare-and-set on the model's revision."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def model_row(self, model: str) -> ModelRow:
+        """The model's state; made at revision 0 when there is none."""
+        query = select(model_state).where(model_state.c.model == model)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        if row is not None:
+            return ModelRow(**row)
+        with self._database.writing() as connection:
+            new = insert(connection, model_state).values(model=model, snapshot=b"")
+            connection.execute(new.on_conflict_do_nothing())
+            return ModelRow(**connection.execute(query).mappings().one())
+
+    def work(
+        self,
+        model: str,
+        topics: Iterable[str],
+        lateness_s: float,
+        bucket_s: float,
+        closed: float | None,
+    ) -> Work:
+        """What waits for the model, up to the newest bucket that may be closed."""
+        with self._database.reading() as connection:
+            # The watermark comes first: whatever is committed after it can only be newer than it.
+            watermark = _watermark(connection, topics)
+            horizon = max(0.0, math.floor((watermark - lateness_s) / bucket_s) * bucket_s)
+            start, upto = _span(connection, model, horizon, bucket_s, closed)
+            found = _rows(connection, partial, partial.c.model == model, partial.c.bucket < upto)
+            parts = [(key, PartialRow(**row)) for key, row in found]
+            samples = _rows(connection, sample, sample.c.model == model, sample.c.bucket < upto)
+            newest = _newest(connection, increment, model, WORK_INCREMENTS_MAX)
+            asked = _newest(connection, inbox, model, WORK_INBOX_MAX)
+        return Work(
+            watermark=watermark,
+            start=start,
+            upto=upto,
+            more=upto < horizon,
+            partials=tuple(part for part in parts if part[1].bucket >= start),
+            late=tuple(part for part in parts if part[1].bucket < start),
+            samples=tuple((key, SampleRow(**row)) for key, row in samples),
+            increments=tuple((key, IncrementRow(**row)) for key, row in newest),
+            inbox=tuple(InboxRow(id=key, **row) for key, row in asked),
+        )
+
+    def commit(self, write: StepWrite) -> bool:
+        """Write one step; False, and nothing written, when somebody else was here first."""
+        now = self._database.now()
+        return self._database.attempt(lambda connection: _commit(connection, write, now))
+
+    def panes(self, model: str, start: float, end: float) -> list[PaneRow]:
+        """Closed panes that begin in [start, end), oldest first."""
+        query = (
+            select(pane)
+            .where(pane.c.model == model, pane.c.start >= start, pane.c.start < end)
+            .order_by(pane.c.start, pane.c.version, pane.c.variant)
+        )
+        with self._database.reading() as connection:
+            return [PaneRow(**row) for row in connection.execute(query).mappings()]
+
+    def pending_samples(self, model: str) -> list[PendingRow]:
+        """Predictions that wait for labels, oldest first."""
+        query = select(pending).where(pending.c.model == model).order_by(pending.c.bucket)
+        with self._database.reading() as connection:
+            return [PendingRow(**row) for row in connection.execute(query).mappings()]
+
+    def quality(self, model: str, start: float, end: float) -> list[QualityRow]:
+        """Joined labels of buckets in [start, end), oldest first."""
+        query = (
+            select(quality)
+            .where(quality.c.model == model, quality.c.bucket >= start, quality.c.bucket < end)
+            .order_by(quality.c.bucket, quality.c.version, quality.c.variant)
+        )
+        with self._database.reading() as connection:
+            return [QualityRow(**row) for row in connection.execute(query).mappings()]
+
+    def baseline(self, model: str) -> bytes | None:
+        """What was learned as normal, or None."""
+        query = select(baseline.c.blob).where(baseline.c.model == model)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+
+def _watermark(connection: Connection, topics: Iterable[str]) -> float:
+    newest = case(
+        (position.c.watermark > position.c.proof, position.c.watermark), else_=position.c.proof
+    )
+    query = select(func.min(newest)).where(
+        position.c.topic.in_(sorted(topics)), position.c.left_out.is_(False)
+    )
+    return float(connection.execute(query).scalar_one_or_none() or 0.0)
+
+
+def _span(
+    connection: Connection, model: str, horizon: float, bucket_s: float, closed: float | None
+) -> tuple[float, float]:
+    """The buckets [start, upto) of this step: what the bounds allow, but one bucket at least."""
+    sizes = _bytes_by_bucket(connection, model, horizon)
+    if closed is not None:
+        start = closed
+    else:
+        first = min(sizes, default=horizon)
+        start = max(first, horizon - FIRST_BUCKETS_MAX * bucket_s)
+    upto = max(start, min(horizon, start + WORK_BUCKETS_MAX * bucket_s))
+    total = 0
+    for place, bucket in enumerate(sorted(sizes)):
+        total += sizes[bucket]
+        if total > WORK_BYTES_MAX and place > 0 and start < bucket < upto:
+            return start, bucket
+    return start, upto
+
+
+def _bytes_by_bucket(connection: Connection, model: str, horizon: float) -> dict[float, int]:
+    sizes: dict[float, int] = {}
+    for table in (partial, sample):
+        query = (
+            select(table.c.bucket, func.sum(func.length(table.c.blob)))
+            .where(table.c.model == model, table.c.bucket < horizon)
+            .group_by(table.c.bucket)
+        )
+        for bucket, size in connection.execute(query):
+            sizes[bucket] = sizes.get(bucket, 0) + int(size)
+    return sizes
+
+
+def _rows(connection: Connection, table: Table, *where: Any) -> list[tuple[int, dict[str, Any]]]:
+    query = select(table).where(*where).order_by(table.c.bucket, table.c.id)
+    return [_keyed(row) for row in connection.execute(query).mappings()]
+
+
+def _newest(
+    connection: Connection, table: Table, model: str, limit: int
+) -> list[tuple[int, dict[str, Any]]]:
+    query = select(table).where(table.c.model == model).order_by(table.c.id).limit(limit)
+    return [_keyed(row) for row in connection.execute(query).mappings()]
+
+
+def _keyed(row: Any) -> tuple[int, dict[str, Any]]:
+    return row["id"], {name: row[name] for name in row if name != "id"}
+
+
+def _commit(connection: Connection, write: StepWrite, now: float) -> None:
+    _compare_and_set(connection, write)
+    for table, ids in (
+        (partial, write.partials_read),
+        (sample, write.samples_read),
+        (increment, write.increments_read),
+        (inbox, write.inbox_read),
+    ):
+        delete_all(connection, table, ids)
+    _panes(connection, write)
+    _journal(connection, write, now)
+    put_all(connection, incident, [asdict(row) for row in write.incidents])
+    put_all(connection, quality, [asdict(row) for row in write.quality_replace])
+    put_all(connection, pending, [asdict(row) for row in write.pending_replace])
+    if write.pending_delete:
+        _forget_pending(connection, write.model, write.pending_delete)
+    if write.profile is not None:
+        put_profile(connection, write.model, write.profile, now)
+    if write.baseline is not None:
+        put_baseline(connection, write.model, write.baseline, now)
+
+
+def _compare_and_set(connection: Connection, write: StepWrite) -> None:
+    news: dict[str, Any] = {
+        "revision": write.revision + 1,
+        "closed": write.closed,
+        "snapshot": write.snapshot,
+        "snapshot_format": write.snapshot_format,
+        "policy_revision": write.policy_revision,
+        "rollout_open": write.rollout_open,
+    }
+    if write.readings is not None:
+        news["readings"] = write.readings
+    statement = (
+        update(model_state)
+        .where(model_state.c.model == write.model, model_state.c.revision == write.revision)
+        .values(news)
+    )
+    if connection.execute(statement).rowcount != 1:
+        raise LostError
+
+
+def _panes(connection: Connection, write: StepWrite) -> None:
+    if write.panes:
+        connection.execute(pane.insert(), [asdict(row) for row in write.panes])
+    if write.late:
+        statement = insert(connection, pane)
+        more = {"late": pane.c.late + statement.excluded.late}
+        keys = [column.name for column in pane.primary_key]
+        rows = [
+            {
+                "model": write.model,
+                "version": row.version,
+                "variant": row.variant,
+                "start": row.start,
+                "end": row.end,
+                "late": row.n,
+                "complete": True,
+                "blob": b"",
+            }
+            for row in write.late
+        ]
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=more), rows)
+
+
+def _journal(connection: Connection, write: StepWrite, now: float) -> None:
+    if write.decisions:
+        given = {"model": write.model, "wall_at": now}
+        rows = [{**asdict(row), **given} for row in write.decisions]
+        for row in rows:
+            del row["id"]
+        connection.execute(decision.insert(), rows)
+    if write.outbox:
+        commands = [
+            {
+                "op_id": row.op_id,
+                "model": row.model,
+                "kind": row.kind,
+                "payload": row.payload,
+                "not_before": row.not_before,
+                "wall_created": now,
+            }
+            for row in write.outbox
+        ]
+        # One op_id is one effect: the same command decided again is the same row.
+        statement = insert(connection, outbox)
+        connection.execute(statement.on_conflict_do_nothing(index_elements=["op_id"]), commands)
+
+
+def _forget_pending(connection: Connection, model: str, buckets: Sequence[float]) -> None:
+    for bucket in buckets:
+        connection.execute(
+            delete(pending).where(pending.c.model == model, pending.c.bucket == bucket)
+        )

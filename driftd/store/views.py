@@ -1,0 +1,149 @@
+"""What people and pages read, and the small switches and signs of life beside it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, func, select
+
+from driftd.store.boxes import Outbox
+from driftd.store.database import Database, put_all
+from driftd.store.policies import Policies
+from driftd.store.rows import Counts, DecisionRow, IncidentRow, OutboxRow, Status
+from driftd.store.schema import (
+    dead_letter_count,
+    decision,
+    flag,
+    incident,
+    outbox,
+    pane,
+    position,
+    worker,
+)
+from driftd.store.steps import Steps
+
+STATUS_DECISIONS = 20
+VIEW_ROWS_MAX = 10_000
+PAUSED_ALL = "paused_all"
+
+
+class Views:
+    """``store.views``: read only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def status(self, model: str) -> Status:
+        """One model at a glance."""
+        return Status(
+            model=Steps(self._database).model_row(model),
+            policy=Policies(self._database).current(model),
+            incidents=tuple(self.incidents(model, state="open")),
+            outbox=tuple(Outbox(self._database).open(model)),
+            decisions=tuple(self.decisions(model, STATUS_DECISIONS)),
+        )
+
+    def decisions(
+        self, model: str | None = None, limit: int = 100, *, after: int = 0
+    ) -> list[DecisionRow]:
+        """The newest ``limit`` lines of the journal with id > ``after``, newest first."""
+        query = select(decision).where(decision.c.id > after)
+        if model is not None:
+            query = query.where(decision.c.model == model)
+        return [
+            DecisionRow(**row) for row in self._all(query.order_by(decision.c.id.desc()), limit)
+        ]
+
+    def incidents(self, model: str | None = None, state: str | None = None) -> list[IncidentRow]:
+        """Incidents, newest first; of one model or all, in one state or any."""
+        query = select(incident)
+        if model is not None:
+            query = query.where(incident.c.model == model)
+        if state is not None:
+            query = query.where(incident.c.state == state)
+        query = query.order_by(incident.c.opened.desc(), incident.c.incident_id)
+        return [IncidentRow(**row) for row in self._all(query, VIEW_ROWS_MAX)]
+
+    def commands(
+        self, model: str | None = None, kind: str | None = None, limit: int = 1_000
+    ) -> list[OutboxRow]:
+        """What was done outside, oldest first; trainings are those of kind ``train``."""
+        query = select(outbox)
+        if model is not None:
+            query = query.where(outbox.c.model == model)
+        if kind is not None:
+            query = query.where(outbox.c.kind == kind)
+        return [OutboxRow(**row) for row in self._all(query.order_by(outbox.c.seq), limit)]
+
+    def counts(self, model: str | None = None) -> Counts:
+        """What was counted, for checks from outside and for metrics."""
+        records = select(position.c.topic, func.sum(position.c.records)).group_by(position.c.topic)
+        rejected = select(dead_letter_count)
+        columns = ("model", "version", "variant", "start", "n", "errors", "late")
+        panes = select(*(pane.c[name] for name in columns)).order_by(
+            pane.c.model, pane.c.start, pane.c.version, pane.c.variant
+        )
+        if model is not None:
+            panes = panes.where(pane.c.model == model)
+        with self._database.reading() as connection:
+            return Counts(
+                records={topic: int(n) for topic, n in connection.execute(records)},
+                rejected={
+                    (row["topic"], row["reason"]): int(row["n"])
+                    for row in connection.execute(rejected).mappings()
+                },
+                panes=tuple(tuple(row) for row in connection.execute(panes)),
+            )
+
+    def _all(self, query: Select[Any], limit: int) -> list[Mapping[str, Any]]:
+        with self._database.reading() as connection:
+            found = connection.execute(query.limit(limit)).mappings()
+            return [{str(name): row[name] for name in row} for row in found]
+
+
+class Flags:
+    """``store.flags``: switches that hold for the whole fleet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> str:
+        """The flag's value; empty when it was never set."""
+        query = select(flag.c.value).where(flag.c.name == name)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
+
+    def set(self, name: str, value: str, by: str) -> None:
+        """Set a flag; an empty value takes it back."""
+        row = {"name": name, "value": value, "by": by, "wall_at": self._database.now()}
+        with self._database.writing() as connection:
+            put_all(connection, flag, [row])
+
+    def paused_all(self) -> bool:
+        """Whether every effect outside is paused; read before each command."""
+        return self.get(PAUSED_ALL) != ""
+
+
+class Workers:
+    """``store.workers``: who is alive."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def beat(self, name: str, role: str, started: float, body: Mapping[str, Any]) -> None:
+        """A sign of life with what the worker has to say about itself."""
+        row = {
+            "worker": name,
+            "role": role,
+            "wall_started": started,
+            "wall_seen": self._database.now(),
+            "body": msgspec.json.encode(body),
+        }
+        with self._database.writing() as connection:
+            put_all(connection, worker, [row])
+
+    def alive(self, since: float) -> list[str]:
+        """Workers that gave a sign of life at or after ``since`` (wall time)."""
+        query = select(worker.c.worker).where(worker.c.wall_seen >= since)
+        with self._database.reading() as connection:
+            return sorted(connection.execute(query).scalars())
