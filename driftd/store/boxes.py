@@ -105,9 +105,8 @@ class Outbox:
             done = CommandDone(
                 op_id=op_id, kind=row["kind"], outcome=outcome, result=told, reason=reason
             )
-            _put(
-                connection, row["model"], RESULT, msgspec.json.encode(done), f"result:{op_id}", now
-            )
+            payload = msgspec.json.encode(done)
+            _put(connection, _row(row["model"], RESULT, payload, f"result:{op_id}"), now)
 
         return self._database.attempt(work)
 
