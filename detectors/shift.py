@@ -1,0 +1,188 @@
+"""Would one constant shift or factor, such as a wrong clock or unit, explain a numeric pane?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite, log
+from typing import Literal
+
+import numpy as np
+
+from detectors.contract import Distance, FloatArray, IntArray, Layout
+from detectors.sketches.numeric import NumericLayout
+
+GRID = 289
+ZOOM = 33
+ROUNDS = 3
+EVENTS_MIN = 20
+# Two candidates whose gaps differ by less than this are equally good.
+SLACK = 0.005
+# What people confuse: miles and kilometres, feet and metres, inches, pounds, hours, percent, ...
+_UNITS = (1.609344, 0.3048, 2.54, 0.45359237, 1.8, 10.0, 12.0, 24.0, 60.0, 100.0, 1000.0, 3600.0)
+UNIT_FACTORS = tuple(sorted({*_UNITS, *(1 / unit for unit in _UNITS), 1e6, 1e-6}))
+_FACTOR_MAX = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShiftFound:
+    """The change that would explain the pane: current = normal + amount (modulo the period), or
+    current = normal x amount. Effects in the distance's unit, with the pane's sampling floor off."""
+
+    kind: Literal["shift", "factor"]
+    amount: float
+    effect_before: float
+    effect_after: float
+
+
+def find_shift(
+    layout: Layout,
+    normal: FloatArray,
+    current: IntArray,
+    distance: Distance,
+    period: float | None = None,
+    *,
+    tolerance: float,
+    m: int = 0,
+) -> ShiftFound | None:
+    """The smallest constant change of ``normal`` that leaves ``current`` within ``tolerance`` of it.
+
+    ``normal``: shares (layout.size - 1,); ``current``: counts (layout.size,); ``period``: the length
+    of the circle for clock features (1440 for minutes of a day), on which only shifts are tried;
+    else shifts and factors are. ``m``: events behind ``normal``. None if the pane is within the
+    tolerance as it is, if even the best change leaves it outside, for category layouts, and below
+    20 events.
+
+    The *normal* mass is moved and counted on the layout again, never the current one: normal lies
+    in narrow cells, so moving it is accurate to 1/256, while a shifted pane may have fallen into one
+    wide outer cell. The gap of the cumulative shares is searched on a coarse grid, the grid is
+    narrowed three times, and among equally good amounts the roundest of the smallest is taken.
+
+    A found shift says that a constant change is *enough*, not that one happened: a moderate seasonal
+    drift of a temperature looks like a shift as well. Callers decide by what they know: a clock
+    feature that moved by whole hours, a factor that is a unit, an effect that vanishes at once.
+
+    >>> from detectors.distances.ks import KS
+    >>> minutes = np.random.default_rng(1).triangular(300, 900, 1380, 20_000).round()
+    >>> layout = NumericLayout.from_reference(minutes[:10_000])
+    >>> normal = layout.fold(minutes[:10_000])[:-1] / 10_000
+    >>> utc = layout.fold((minutes[10_000:] + 240) % 1440)
+    >>> found = find_shift(layout, normal, utc, KS(), 1440.0, tolerance=0.05)
+    >>> found.kind, found.amount, found.effect_after < 0.02 < 0.1 < found.effect_before
+    ('shift', 240.0, True)
+    """
+    if not isinstance(layout, NumericLayout) or len(layout.edges) < 2:
+        return None
+    before = distance.measure(layout, normal, current, m=m).value
+    n = int(current[:-1].sum())
+    if not isfinite(before) or before <= tolerance or n < EVENTS_MIN:
+        return None
+    mass = _Mass(layout.bounds, np.cumsum(normal), period)
+    now = np.cumsum(current[:-1])[:-1] / n
+    best: ShiftFound | None = None
+    for kind, amount in _candidates(mass, now, period):
+        moved = mass.shifted if kind == "shift" else mass.scaled
+        shares = np.diff(moved(np.array([amount]))[0], prepend=0.0, append=1.0)
+        after = distance.measure(layout, np.maximum(shares, 0.0), current, m=m).value
+        if after <= tolerance and (best is None or after < best.effect_after - SLACK):
+            best = ShiftFound(kind=kind, amount=amount, effect_before=before, effect_after=after)
+    return best
+
+
+def _candidates(
+    mass: "_Mass", now: FloatArray, period: float | None
+) -> list[tuple[Literal["shift", "factor"], float]]:
+    """The best shift and the best factor, each already refined."""
+    if period is not None:
+        grid = np.linspace(-period / 2, period / 2, GRID)[1:]
+        return [("shift", _refined(mass.shifted, now, grid, _rounder))]
+    grid = mass.span * np.linspace(-1, 1, GRID)
+    logs = np.linspace(-log(_FACTOR_MAX), log(_FACTOR_MAX), GRID)
+    factors = np.unique(np.concatenate([np.exp(logs), UNIT_FACTORS]))
+    return [
+        ("shift", _refined(mass.shifted, now, grid, _rounder)),
+        ("factor", _refined(mass.scaled, now, factors, _unit_first)),
+    ]
+
+
+def _refined(
+    move: Callable[[FloatArray], FloatArray],
+    now: FloatArray,
+    grid: FloatArray,
+    order: Callable[[float], tuple[float, ...]],
+) -> float:
+    """The amount with the smallest gap; among those within SLACK of it, the first by ``order``."""
+    seen, gaps = grid, _gaps(move, grid, now)
+    for _ in range(ROUNDS):
+        place = int(np.argmin(gaps))
+        low, high = seen[max(place - 1, 0)], seen[min(place + 1, len(seen) - 1)]
+        more = np.unique(np.concatenate([np.linspace(low, high, ZOOM), _round_between(low, high)]))
+        every, first = np.unique(np.concatenate([seen, more]), return_index=True)
+        gaps = np.concatenate([gaps, _gaps(move, more, now)])[first]
+        seen = every
+    good = seen[gaps <= gaps.min() + SLACK]
+    return float(min(good.tolist(), key=order))
+
+
+def _gaps(
+    move: Callable[[FloatArray], FloatArray], amounts: FloatArray, now: FloatArray
+) -> FloatArray:
+    gaps: FloatArray = np.abs(move(amounts) - now).max(axis=1)
+    return gaps
+
+
+def _round_between(low: float, high: float) -> FloatArray:
+    """The roundest numbers from low to high: multiples of 60, 15, 5, 1, .1, ... that lie there."""
+    for step in (60.0, 15.0, 5.0, 1.0, 0.1, 0.01, 0.001):
+        first, last = np.ceil(low / step), np.floor(high / step)
+        if first <= last:
+            return np.asarray(np.arange(first, min(last, first + ZOOM) + 1) * step, np.float64)
+    return np.empty(0)
+
+
+def _rounder(amount: float) -> tuple[float, ...]:
+    """Sorts round amounts first: whole hours before minutes, then the smaller change."""
+    for rank, step in enumerate((60.0, 15.0, 5.0, 1.0, 0.1, 0.01, 0.001)):
+        if abs(amount / step - round(amount / step)) < 1e-9:
+            return rank, abs(amount)
+    return 9.0, abs(amount)
+
+
+def _unit_first(factor: float) -> tuple[float, ...]:
+    """Sorts known units first, then the smaller change."""
+    known = any(abs(factor / unit - 1) < 1e-9 for unit in UNIT_FACTORS)
+    return 0.0 if known else 1.0, abs(log(factor))
+
+
+class _Mass:
+    """Cumulative normal shares between the edges, straight within a cell, ready to be moved."""
+
+    def __init__(self, edges: FloatArray, cumulative: FloatArray, period: float | None) -> None:
+        """``edges`` (E,), ``cumulative`` (E + 1,): the outer cells' mass lies one cell wide beside."""
+        low, high = 2 * edges[0] - edges[1], 2 * edges[-1] - edges[-2]
+        if period is not None:
+            low, high = max(low, 0.0), min(high, period)
+        self._edges, self._period = edges, period or 0.0
+        self.span = float(edges[-1] - edges[0])
+        self._x = np.concatenate([[min(low, edges[0])], edges, [max(high, edges[-1])]])
+        self._share = np.concatenate([[0.0], cumulative[:-1], [1.0]])
+
+    def _below(self, x: FloatArray) -> FloatArray:
+        below: FloatArray = np.interp(x, self._x, self._share, left=0.0, right=1.0)
+        return below
+
+    def shifted(self, amounts: FloatArray) -> FloatArray:
+        """Cumulative shares at the edges after adding each amount, shape (amounts, E)."""
+        places = self._edges - amounts[:, None]
+        if not self._period:
+            return self._below(places)
+        # On the circle [0, period): what lies between the moved zero and the moved edge.
+        zero = -amounts[:, None] - 1e-9 * self._period
+        return np.clip(self._circle(places) - self._circle(zero), 0.0, 1.0)
+
+    def _circle(self, x: FloatArray) -> FloatArray:
+        turns = np.floor(x / self._period)
+        below: FloatArray = turns + self._below(x - turns * self._period)
+        return below
+
+    def scaled(self, amounts: FloatArray) -> FloatArray:
+        """Cumulative shares at the edges after multiplying by each amount, shape (amounts, E)."""
+        return self._below(self._edges / amounts[:, None])
