@@ -75,7 +75,7 @@ def start_broker(
     deadline = time.monotonic() + timeout_s
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
+            EmbeddedBroker(bootstrap="", process=process).stop(0)
             raise BrokerError(f"the embedded broker did not start: see {log}")
         time.sleep(0.02)
     return EmbeddedBroker(bootstrap=ready.read_text(), process=process)
@@ -119,7 +119,9 @@ class _Cluster:
         return text.decode()
 
     def create_topic(self, name: str, partitions: int) -> None:
-        code = self._library.rd_kafka_mock_topic_create(self._mock, name.encode(), partitions, 1)
+        # The mock cluster takes a topic without partitions and then serves nobody.
+        create = self._library.rd_kafka_mock_topic_create
+        code = create(self._mock, name.encode(), partitions, 1) if partitions > 0 else "none"
         if code:
             raise BrokerError(f"topic {name!r} with {partitions} partitions: error {code}")
 
