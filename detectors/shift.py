@@ -2,24 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite, log
+from math import isfinite, log, sqrt
 from typing import Literal
 
 import numpy as np
 
 from detectors.contract import Distance, FloatArray, IntArray, Layout
+from detectors.distances.ks import FLOOR
 from detectors.sketches.numeric import NumericLayout
 
 GRID = 289
 ZOOM = 33
 ROUNDS = 3
 EVENTS_MIN = 20
-# Two candidates whose gaps differ by less than this are equally good.
-SLACK = 0.005
+# Two candidates whose gaps differ by less than the sampling noise are equally good; at least this.
+SLACK_MIN = 0.005
 # What people confuse: miles and kilometres, feet and metres, inches, pounds, hours, percent, ...
 _UNITS = (1.609344, 0.3048, 2.54, 0.45359237, 1.8, 10.0, 12.0, 24.0, 60.0, 100.0, 1000.0, 3600.0)
 UNIT_FACTORS = tuple(sorted({*_UNITS, *(1 / unit for unit in _UNITS), 1e6, 1e-6}))
 _FACTOR_MAX = 4.0
+# From whole hours (in minutes) down: which amount a person would call round.
+_STEPS = (60.0, 15.0, 5.0, 1.0, 0.1, 0.01, 0.001)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ def find_shift(
     The *normal* mass is moved and counted on the layout again, never the current one: normal lies
     in narrow cells, so moving it is accurate to 1/256, while a shifted pane may have fallen into one
     wide outer cell. The gap of the cumulative shares is searched on a coarse grid, the grid is
-    narrowed three times, and among equally good amounts the roundest of the smallest is taken.
+    narrowed three times, and among amounts that the pane's noise cannot tell apart the roundest is taken.
 
     A found shift says that a constant change is *enough*, not that one happened: a moderate seasonal
     drift of a temperature looks like a shift as well. Callers decide by what they know: a clock
@@ -77,29 +80,30 @@ def find_shift(
         return None
     mass = _Mass(layout.bounds, np.cumsum(normal), period)
     now = np.cumsum(current[:-1])[:-1] / n
+    slack = max(SLACK_MIN, FLOOR * sqrt(1 / n + (1 / m if m else 0.0)))
     best: ShiftFound | None = None
-    for kind, amount in _candidates(mass, now, period):
+    for kind, amount in _candidates(mass, now, period, slack):
         moved = mass.shifted if kind == "shift" else mass.scaled
         shares = np.diff(moved(np.array([amount]))[0], prepend=0.0, append=1.0)
         after = distance.measure(layout, np.maximum(shares, 0.0), current, m=m).value
-        if after <= tolerance and (best is None or after < best.effect_after - SLACK):
+        if after <= tolerance and (best is None or after < best.effect_after - SLACK_MIN):
             best = ShiftFound(kind=kind, amount=amount, effect_before=before, effect_after=after)
     return best
 
 
 def _candidates(
-    mass: "_Mass", now: FloatArray, period: float | None
+    mass: "_Mass", now: FloatArray, period: float | None, slack: float
 ) -> list[tuple[Literal["shift", "factor"], float]]:
     """The best shift and the best factor, each already refined."""
     if period is not None:
         grid = np.linspace(-period / 2, period / 2, GRID)[1:]
-        return [("shift", _refined(mass.shifted, now, grid, _rounder))]
+        return [("shift", _refined(mass.shifted, now, grid, slack, _roundness))]
     grid = mass.span * np.linspace(-1, 1, GRID)
     logs = np.linspace(-log(_FACTOR_MAX), log(_FACTOR_MAX), GRID)
     factors = np.unique(np.concatenate([np.exp(logs), UNIT_FACTORS]))
     return [
-        ("shift", _refined(mass.shifted, now, grid, _rounder)),
-        ("factor", _refined(mass.scaled, now, factors, _unit_first)),
+        ("shift", _refined(mass.shifted, now, grid, slack, _roundness)),
+        ("factor", _refined(mass.scaled, now, factors, slack, _strangeness)),
     ]
 
 
@@ -107,19 +111,29 @@ def _refined(
     move: Callable[[FloatArray], FloatArray],
     now: FloatArray,
     grid: FloatArray,
-    order: Callable[[float], tuple[float, ...]],
+    slack: float,
+    rank: Callable[[float], int],
 ) -> float:
-    """The amount with the smallest gap; among those within SLACK of it, the first by ``order``."""
+    """Of the amounts whose gap is within ``slack`` of the smallest: the roundest, then the best."""
     seen, gaps = grid, _gaps(move, grid, now)
     for _ in range(ROUNDS):
         place = int(np.argmin(gaps))
         low, high = seen[max(place - 1, 0)], seen[min(place + 1, len(seen) - 1)]
-        more = np.unique(np.concatenate([np.linspace(low, high, ZOOM), _round_between(low, high)]))
-        every, first = np.unique(np.concatenate([seen, more]), return_index=True)
-        gaps = np.concatenate([gaps, _gaps(move, more, now)])[first]
-        seen = every
-    good = seen[gaps <= gaps.min() + SLACK]
-    return float(min(good.tolist(), key=order))
+        more = np.linspace(low, high, ZOOM)
+        seen, gaps = _joined(seen, gaps, more, _gaps(move, more, now))
+    good = gaps <= gaps.min() + slack
+    more = _round_between(float(seen[good].min()), float(seen[good].max()))
+    seen, gaps = _joined(seen, gaps, more, _gaps(move, more, now))
+    good = gaps <= gaps.min() + slack
+    choices = zip(seen[good].tolist(), gaps[good].tolist(), strict=True)
+    return min(choices, key=lambda choice: (rank(choice[0]), choice[1]))[0]
+
+
+def _joined(
+    seen: FloatArray, gaps: FloatArray, more: FloatArray, more_gaps: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    every, first = np.unique(np.concatenate([seen, more]), return_index=True)
+    return every, np.concatenate([gaps, more_gaps])[first]
 
 
 def _gaps(
@@ -130,26 +144,29 @@ def _gaps(
 
 
 def _round_between(low: float, high: float) -> FloatArray:
-    """The roundest numbers from low to high: multiples of 60, 15, 5, 1, .1, ... that lie there."""
-    for step in (60.0, 15.0, 5.0, 1.0, 0.1, 0.01, 0.001):
+    """The roundest numbers from low to high: the multiples of the first step that has some there."""
+    for step in _STEPS:
         first, last = np.ceil(low / step), np.floor(high / step)
         if first <= last:
-            return np.asarray(np.arange(first, min(last, first + ZOOM) + 1) * step, np.float64)
+            return np.asarray(np.arange(first, min(last, first + GRID) + 1) * step, np.float64)
     return np.empty(0)
 
 
-def _rounder(amount: float) -> tuple[float, ...]:
-    """Sorts round amounts first: whole hours before minutes, then the smaller change."""
-    for rank, step in enumerate((60.0, 15.0, 5.0, 1.0, 0.1, 0.01, 0.001)):
+def _roundness(amount: float) -> int:
+    """0 for whole hours, more for less round amounts; last of all no change."""
+    if amount == 0:
+        return len(_STEPS) + 1
+    for rank, step in enumerate(_STEPS):
         if abs(amount / step - round(amount / step)) < 1e-9:
-            return rank, abs(amount)
-    return 9.0, abs(amount)
+            return rank
+    return len(_STEPS)
 
 
-def _unit_first(factor: float) -> tuple[float, ...]:
-    """Sorts known units first, then the smaller change."""
-    known = any(abs(factor / unit - 1) < 1e-9 for unit in UNIT_FACTORS)
-    return 0.0 if known else 1.0, abs(log(factor))
+def _strangeness(factor: float) -> int:
+    """0 for a factor between known units, else 1; last of all no change."""
+    if factor == 1:
+        return 2
+    return int(all(abs(factor / unit - 1) > 1e-9 for unit in UNIT_FACTORS))
 
 
 class _Mass:
