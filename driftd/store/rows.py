@@ -316,6 +316,15 @@ class StepWrite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """``commands``: kinds of those in flight; ``inbox``: rows that wait to be handled."""
+
+    closed: float | None
+    commands: tuple[str, ...]
+    inbox: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """One model at a glance."""
 

@@ -9,12 +9,14 @@ from sqlalchemy import Select, func, select
 from driftd.store.boxes import Outbox
 from driftd.store.database import Database, put_all
 from driftd.store.policies import Policies
-from driftd.store.rows import Counts, DecisionRow, IncidentRow, OutboxRow, Status
+from driftd.store.rows import Counts, DecisionRow, IncidentRow, OutboxRow, Pulse, Status
 from driftd.store.schema import (
     dead_letter_count,
     decision,
     flag,
+    inbox,
     incident,
+    model_state,
     outbox,
     pane,
     position,
@@ -33,14 +35,29 @@ class Views:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def status(self, model: str) -> Status:
+    def pulse(self, model: str) -> Pulse:
+        """How far the model is closed and what is in flight, all from one moment."""
+        ours = (outbox.c.model == model, outbox.c.state.in_(("new", "running")))
+        with self._database.reading() as connection:
+            closed = connection.execute(
+                select(model_state.c.closed).where(model_state.c.model == model)
+            ).scalar_one_or_none()
+            commands = connection.execute(select(outbox.c.kind).where(*ours)).scalars().all()
+            waiting = select(func.count()).select_from(inbox).where(inbox.c.model == model)
+            return Pulse(
+                closed=closed,
+                commands=tuple(commands),
+                inbox=int(connection.execute(waiting).scalar_one()),
+            )
+
+    def status(self, model: str, decisions: int = STATUS_DECISIONS) -> Status:
         """One model at a glance."""
         return Status(
             model=Steps(self._database).model_row(model),
             policy=Policies(self._database).current(model),
             incidents=tuple(self.incidents(model, state="open")),
             outbox=tuple(Outbox(self._database).open(model)),
-            decisions=tuple(self.decisions(model, STATUS_DECISIONS)),
+            decisions=tuple(self.decisions(model, decisions)),
         )
 
     def decisions(
