@@ -43,8 +43,10 @@ class JsonDecoder:
     def decode(self, values: Sequence[bytes | None], limits: Limits) -> Decoded:
         """Decode a chunk of JSON records."""
         out = _decode_each(values, limits, _event)
-        if values and values[0]:
-            _count_unknown(values[0], out.repairs)
+        if out.origin[:1] == [0] and (first := values[0]):
+            # The typed decode skips what it does not know without a word; the first record of a
+            # chunk is looked at, so that a misspelt field shows without a second parse of them all.
+            _count_unknown(_document(first, Counter()), out.repairs)
         return out
 
 
@@ -75,6 +77,7 @@ class MappedDecoder:
             if isinstance(document, dict):
                 for theirs, ours in self._moves:
                     _move(document, theirs, ours)
+                _count_unknown(document, repairs)
             return repair(document, limits, repairs)
 
         return _decode_each(values, limits, read)
@@ -138,15 +141,8 @@ def _document(value: bytes, repairs: Counter[str]) -> Any:
         raise RefusedRecord(Refusal.BROKEN) from None
 
 
-def _count_unknown(value: bytes, repairs: Counter[str]) -> None:
-    # The typed decode skips what it does not know without a word; the first record of a chunk is
-    # looked at, so that a misspelt field shows up without a second parse of every record.
-    try:
-        document = _parsed(value)
-    except _UNREADABLE:
-        return
-    if isinstance(document, dict):
-        repairs[Repair.UNKNOWN_FIELD] += sum(1 for name in document if name not in FIELDS)
+def _count_unknown(document: Document, repairs: Counter[str]) -> None:
+    repairs[Repair.UNKNOWN_FIELD] += sum(1 for name in document if name not in FIELDS)
 
 
 def _unwrapped(document: Any) -> Any:

@@ -5,11 +5,11 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from driftd.ingest.events import FIELDS, NAME_MAX, STRING_MAX, TS_MILLISECONDS, Event, Limits, Value
+from driftd.ingest.events import NAME_MAX, STRING_MAX, TS_MILLISECONDS, Event, Limits, Value
 from driftd.ingest.events import RefusedRecord as Refused
 from driftd.ingest.reasons import Refusal, Repair
 
-_VARIANTS = frozenset({"champion", "challenger", "shadow"})
+_VARIANTS = ("champion", "challenger", "shadow")
 _CARRIERS = ("features", "vectors", "score", "prediction", "label", "error")
 _VECTOR_VALUE_MAX = 1e300
 
@@ -24,7 +24,6 @@ def repair(document: Any, limits: Limits, repairs: Counter[str]) -> Event:
         raise Refused(Refusal.NOT_AN_OBJECT)
     if document.get("v", 1) != 1:
         raise Refused(Refusal.UNKNOWN_FORMAT)
-    repairs[Repair.UNKNOWN_FIELD] += sum(1 for name in document if name not in FIELDS)
     if document.get("tick") is not None:
         return Event(tick=_seconds(document["tick"]))
     variant = document.get("variant", "champion")
@@ -49,11 +48,12 @@ def repair(document: Any, limits: Limits, repairs: Counter[str]) -> Event:
         segment=read.segment(get("segment")),
         shadow_of=read.name(get("shadow_of")),
     )
-    check(event)
+    # A score of NaN is a prediction whose score is missing, and has to be counted as one.
+    check(event, empty=all(get(name) is None for name in _CARRIERS))
     return event
 
 
-def check(event: Event) -> None:
+def check(event: Event, *, empty: bool | None = None) -> None:
     """Refuse an event that cannot be attributed; the typed path and the slow path end here."""
     if event.tick is not None:
         _check_time(event.tick)
@@ -61,7 +61,9 @@ def check(event: Event) -> None:
     _check_time(event.ts)
     if not event.model and not event.source:
         raise Refused(Refusal.NO_MODEL)
-    if all(getattr(event, name) is None for name in _CARRIERS):
+    if empty is None:
+        empty = all(getattr(event, name) is None for name in _CARRIERS)
+    if empty:
         raise Refused(Refusal.EMPTY)
 
 
