@@ -92,7 +92,7 @@ def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
 
 def test_what_the_settings_allow_stands_in_no_file(tmp_path: Path) -> None:
     trainer = SubprocessTrainer(
-        command=[sys.executable, "-c", "import os; assert os.environ['KEY'] == 's3cret'"],
+        command=[sys.executable, "-c", "import os; assert len(os.environ['KEY']) == 6"],
         work=tmp_path,
         env={"KEY": "s3cret"},
     )
