@@ -15,6 +15,8 @@ GRID = 289
 ZOOM = 33
 ROUNDS = 3
 EVENTS_MIN = 20
+# With more of the pane in the open outer cells every large enough amount explains it.
+OUTSIDE_MAX = 0.5
 # Two candidates whose gaps differ by less than the sampling noise are equally good; at least this.
 SLACK_MIN = 0.005
 # What people confuse: miles and kilometres, feet and metres, inches, pounds, hours, percent, ...
@@ -51,8 +53,8 @@ def find_shift(
     ``normal``: shares (layout.size - 1,); ``current``: counts (layout.size,); ``period``: the length
     of the circle for clock features (1440 for minutes of a day), on which only shifts are tried;
     else shifts and factors are. ``m``: events behind ``normal``. None if the pane is within the
-    tolerance as it is, if even the best change leaves it outside, for category layouts, and below
-    20 events.
+    tolerance as it is, if even the best change leaves it outside, if most of it lies beyond the
+    reference (then no amount can be told), for category layouts, and below 20 events.
 
     The *normal* mass is moved and counted on the layout again, never the current one: normal lies
     in narrow cells, so moving it is accurate to 1/256, while a shifted pane may have fallen into one
@@ -77,6 +79,8 @@ def find_shift(
     before = distance.measure(layout, normal, current, m=m).value
     n = int(current[:-1].sum())
     if not isfinite(before) or before <= tolerance or n < EVENTS_MIN:
+        return None
+    if period is None and current[0] + current[-2] > OUTSIDE_MAX * n:
         return None
     mass = _Mass(layout.bounds, np.cumsum(normal), period)
     now = np.cumsum(current[:-1])[:-1] / n
@@ -125,8 +129,12 @@ def _refined(
     more = _round_between(float(seen[good].min()), float(seen[good].max()))
     seen, gaps = _joined(seen, gaps, more, _gaps(move, more, now))
     good = gaps <= gaps.min() + slack
-    choices = zip(seen[good].tolist(), gaps[good].tolist(), strict=True)
-    return min(choices, key=lambda choice: (rank(choice[0]), choice[1]))[0]
+    choices = [
+        (rank(amount), gap, abs(amount), amount)
+        for amount, gap in zip(seen[good].tolist(), gaps[good].tolist(), strict=True)
+    ]
+    best: float = min(choices)[-1]
+    return best
 
 
 def _joined(
