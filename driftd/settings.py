@@ -114,9 +114,15 @@ class TrainerSettings(Document):
 
 
 class RouterSettings(Document):
-    """Who splits the traffic: ``driftd`` is our own server, which follows ``topics.traffic``."""
+    """Who splits the traffic: ``driftd`` is our own server, which follows ``topics.traffic``;
+    ``webhook`` posts the routing to ``url``; other kinds come by entry points. ``token_env`` names
+    the variable with a bearer token; ``deadline`` bounds one change of traffic, retries included.
+    """
 
-    kind: Literal["driftd"] = "driftd"
+    kind: Name = "driftd"
+    url: Url | None = None
+    token_env: Variable | None = None
+    deadline_s: Span = Field(default=10.0, alias="deadline")
 
 
 class AlertmanagerSettings(Document):
