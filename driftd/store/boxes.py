@@ -13,6 +13,7 @@ from driftd.store.schema import inbox, outbox, request
 
 CLAIM_MAX = 16
 RESULT = "result"
+OPEN_STATES = ("new", "running")
 
 
 class Inbox:
@@ -114,7 +115,7 @@ class Outbox:
         """The model's commands that have not ended, oldest first."""
         query = (
             select(outbox)
-            .where(outbox.c.model == model, outbox.c.state.in_(("new", "running")))
+            .where(outbox.c.model == model, outbox.c.state.in_(OPEN_STATES))
             .order_by(outbox.c.seq)
         )
         with self._database.reading() as connection:

@@ -78,9 +78,9 @@ class Steps:
             watermark = _watermark(connection, topics)
             horizon = max(0.0, math.floor((watermark - lateness_s) / bucket_s) * bucket_s)
             start, upto = _span(connection, model, horizon, bucket_s, closed)
-            found = _rows(connection, partial, partial.c.model == model, partial.c.bucket < upto)
+            found = _rows(connection, partial, model, upto, bucket_s)
             parts = [(key, PartialRow(**row)) for key, row in found]
-            samples = _rows(connection, sample, sample.c.model == model, sample.c.bucket < upto)
+            samples = _rows(connection, sample, model, upto, bucket_s)
             newest = _newest(connection, increment, model, WORK_INCREMENTS_MAX)
             asked = _newest(connection, inbox, model, WORK_INBOX_MAX)
         return Work(
@@ -147,9 +147,10 @@ def _span(
     connection: Connection, model: str, horizon: float, bucket_s: float, closed: float | None
 ) -> tuple[float, float]:
     """The buckets [start, upto) of this step: what the bounds allow, but one bucket at least."""
-    sizes = _bytes_by_bucket(connection, model, horizon)
+    sizes = _bytes_by_bucket(connection, model, horizon, bucket_s)
     if closed is not None:
-        start = closed
+        # A policy may have changed the length of buckets: go on where the new ones begin.
+        start = math.ceil(closed / bucket_s) * bucket_s
     else:
         first = min(sizes, default=horizon)
         start = max(first, horizon - FIRST_BUCKETS_MAX * bucket_s)
@@ -162,7 +163,9 @@ def _span(
     return start, upto
 
 
-def _bytes_by_bucket(connection: Connection, model: str, horizon: float) -> dict[float, int]:
+def _bytes_by_bucket(
+    connection: Connection, model: str, horizon: float, bucket_s: float
+) -> dict[float, int]:
     sizes: dict[float, int] = {}
     for table in (partial, sample):
         query = (
@@ -171,13 +174,28 @@ def _bytes_by_bucket(connection: Connection, model: str, horizon: float) -> dict
             .group_by(table.c.bucket)
         )
         for bucket, size in connection.execute(query):
-            sizes[bucket] = sizes.get(bucket, 0) + int(size)
+            aligned = _aligned(bucket, bucket_s)
+            sizes[aligned] = sizes.get(aligned, 0) + int(size)
     return sizes
 
 
-def _rows(connection: Connection, table: Table, *where: Any) -> list[tuple[int, dict[str, Any]]]:
-    query = select(table).where(*where).order_by(table.c.bucket, table.c.id)
-    return [_keyed(row) for row in connection.execute(query).mappings()]
+def _aligned(bucket: float, bucket_s: float) -> float:
+    return math.floor(bucket / bucket_s) * bucket_s
+
+
+def _rows(
+    connection: Connection, table: Table, model: str, upto: float, bucket_s: float
+) -> list[tuple[int, dict[str, Any]]]:
+    query = (
+        select(table)
+        .where(table.c.model == model, table.c.bucket < upto)
+        .order_by(table.c.bucket, table.c.id)
+    )
+    found = [_keyed(row) for row in connection.execute(query).mappings()]
+    for _, row in found:
+        # Rows that were written before the length of buckets changed belong to the new ones too.
+        row["bucket"] = _aligned(row["bucket"], bucket_s)
+    return found
 
 
 def _newest(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Select, func, select
 
-from driftd.store.boxes import Outbox
+from driftd.store.boxes import OPEN_STATES, Outbox
 from driftd.store.database import Database, put_all
 from driftd.store.policies import Policies
 from driftd.store.rows import Counts, DecisionRow, IncidentRow, OutboxRow, Pulse, Status
@@ -139,6 +139,14 @@ class Flags:
     def paused_all(self) -> bool:
         """Whether every effect outside is paused; read before each command."""
         return self.get(PAUSED_ALL) != ""
+
+    def pause_all(self, by: str) -> None:
+        """Stop every effect outside until ``resume_all``."""
+        self.set(PAUSED_ALL, "yes", by)
+
+    def resume_all(self, by: str) -> None:
+        """Let effects happen again."""
+        self.set(PAUSED_ALL, "", by)
 
 
 class Workers:
