@@ -325,15 +325,6 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulse:
-    """What a model waits for: rows of its inbox, and the kinds of its commands that are open."""
-
-    closed: float | None
-    inbox: int
-    commands: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """One model at a glance."""
 

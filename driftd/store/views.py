@@ -37,7 +37,7 @@ class Views:
 
     def pulse(self, model: str) -> Pulse:
         """How far the model is closed and what is in flight, all from one moment."""
-        ours = (outbox.c.model == model, outbox.c.state.in_(("new", "running")))
+        ours = (outbox.c.model == model, outbox.c.state.in_(OPEN_STATES))
         with self._database.reading() as connection:
             closed = connection.execute(
                 select(model_state.c.closed).where(model_state.c.model == model)
