@@ -59,6 +59,8 @@ class Train(Command, frozen=True, kw_only=True, tag="train"):
     incident_id: str = ""
     reason: str = ""
     ref: str = ""
+    without: tuple[tuple[float, float], ...] = ()
+    """Spans of event time whose input was faulty: broken input never trains a model."""
 
 
 class Evaluate(Command, frozen=True, kw_only=True, tag="evaluate"):
@@ -76,6 +78,7 @@ class Evaluate(Command, frozen=True, kw_only=True, tag="evaluate"):
     onset: float
     must_improve: str
     gate: tuple[GateSpec, ...] = ()
+    without: tuple[tuple[float, float], ...] = ()
 
 
 class SetTraffic(Command, frozen=True, kw_only=True, tag="traffic"):
@@ -138,3 +141,10 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     incident_id: str = ""
     op_id: str = ""
     evidence: dict[str, object] = {}
+
+
+class PublishDecisions(Command, frozen=True, kw_only=True, tag="decisions"):
+    """Tell the world what was decided: one record a decision. Written by the control loop itself,
+    so that a decision that was committed is published whatever is killed when."""
+
+    decisions: tuple[Decided, ...]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,10 @@ def export_training(
     phase: str,
     holdout: float = 0.2,
     positive: str | None = None,
+    without: Sequence[tuple[float, float]] = (),
 ) -> Manifest:
-    """Write what a trainer gets: labelled live requests with event time in [since, until).
+    """Write what a trainer gets: labelled live requests with event time in [since, until), but for
+    the spans ``without``, whose input was faulty.
 
     ``phase`` ``gate``: the newest ``holdout`` share of the time that has data is withheld as a
     block, and no id or subject stands on both sides; ``refit``: everything is for training. Files
@@ -68,6 +71,7 @@ def export_training(
         raise MistakeError(f"holdout is a share between 0 and 1, not {holdout:g}")
     rows = archive.read(model, since, until, ["id", "subject", "ts", "label", "features"])
     rows = rows.filter(pc.is_valid(rows["features"]))
+    rows = _outside(rows, without)
     rows = rows.slice(max(0, rows.num_rows - ROWS_MAX))
     if rows.num_rows == 0:
         raise MistakeError(
@@ -101,6 +105,14 @@ def export_training(
     )
     _write(out_dir / MANIFEST, manifest)
     return manifest
+
+
+def _outside(rows: pa.Table, spans: Sequence[tuple[float, float]]) -> pa.Table:
+    ts = rows["ts"].to_numpy()
+    kept = np.ones(len(ts), bool)
+    for start, end in spans:
+        kept &= (ts < start) | (ts >= end)
+    return rows if kept.all() else rows.filter(pa.array(kept))
 
 
 def read_manifest(folder: Path) -> Manifest:
