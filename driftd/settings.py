@@ -102,10 +102,11 @@ class LimitSettings(Document):
 
 
 class TrainerSettings(Document):
-    """A way to train, run as a child with ``env`` and the variables named in ``pass_env`` only."""
+    """A way to train. ``kind``: one of the shelf in ``driftd.trainers``. A ``subprocess`` runs
+    ``command`` with ``env`` and the variables named in ``pass_env`` only."""
 
-    kind: Literal["subprocess"] = "subprocess"
-    command: list[str] = Field(min_length=1)
+    kind: Name = "subprocess"
+    command: list[str] = Field(default_factory=list)
     env: dict[Variable, str] = Field(default_factory=dict)
     pass_env: list[Variable] = Field(default_factory=lambda: ["PATH"])
     run_timeout_s: Span = Field(default=1_800.0, alias="run_timeout")
@@ -114,10 +115,8 @@ class TrainerSettings(Document):
 
 
 class RouterSettings(Document):
-    """Who splits the traffic: ``driftd`` is our own server, which follows ``topics.traffic``;
-    ``webhook`` posts the routing to ``url``; other kinds come by entry points. ``token_env`` names
-    the variable with a bearer token; ``deadline`` bounds one change of traffic, retries included.
-    """
+    """Who splits the traffic. ``kind``: one of the shelf in ``driftd.routers``; ``driftd`` is our
+    own server, which follows ``topics.traffic``, a ``webhook`` is told by HTTP at ``url``."""
 
     kind: Name = "driftd"
     url: Url | None = None
@@ -235,6 +234,14 @@ def _combinations(settings: Settings) -> list[Mistake]:
         found.append(
             Mistake(("ingest", "sample"), "0% keeps no prediction; no label could be joined")
         )
+    for name, trainer in settings.trainers.items():
+        if trainer.kind == "subprocess" and not trainer.command:
+            path = ("trainers", name, "command")
+            found.append(Mistake(path, "is missing; a subprocess needs one", about="section"))
+    for name, router in settings.routers.items():
+        if router.kind == "webhook" and router.url is None:
+            path = ("routers", name, "url")
+            found.append(Mistake(path, "is missing; a webhook needs one", about="section"))
     names = (topics.control, topics.traffic, topics.decisions, topics.dead_letters)
     if len(set(names)) < len(names):
         found.append(Mistake(("topics",), "two of them are one topic; each needs its own"))

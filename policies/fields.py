@@ -107,7 +107,7 @@ Name = Annotated[
     ),
 ]
 """What appears in topics, metrics, file names and URLs."""
-Word = Annotated[str, Field(min_length=1, max_length=200)]
+Word = Annotated[str, Field(min_length=1, max_length=4_000)]
 """A name that is somebody else's: a feature, a topic, an alias."""
 Count = Annotated[int, Field(ge=0)]
 """A whole number, 0 or more."""

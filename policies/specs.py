@@ -49,7 +49,10 @@ class DriftSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """A number with its unit: ``5%`` is relative, ``5pp`` are points, ``1.2x`` a ratio."""
+    """A number with its unit: ``5%`` is relative, ``5pp`` are points, ``1.2x`` a ratio.
+
+    ``value`` is as written: 5.0 in all of ``5%``, ``5pp`` and ``5ms``.
+    """
 
     value: float
     unit: Literal["", "%", "pp", "x", "ms", "s"] = ""
@@ -66,8 +69,10 @@ class RuleSpec:
     query: str = ""
     """The name of a PromQL query in the settings, instead of a metric."""
     of: str | None = None
+    """The stream: a feature, ``source.feature``, ``@score`` or ``@prediction``."""
     than: Reference | None = None
     over_s: float
+    """The window; for ``falling_for`` the days in a row, with ``amount`` the fall over them."""
     confidence: Confidence = "point"
     min_events: int = 0
     severity: Severity = "warning"
