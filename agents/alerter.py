@@ -114,12 +114,12 @@ class Alerter:
             before = state.sendings.get(key)
             if key in firing:
                 incident = firing[key]
-                after = _fire(incident, before, started.get(incident.incident_id), now_wall)
+                began = started.get(incident.incident_id)
+                after: Sending | None = _fire(incident, before, began, now_wall)
             else:
-                assert before is not None  # noqa: S101 - a key stands in one of the two
-                after = _end(before, newest.get(before.incident.incident_id), now_wall)
-                if after is None:
-                    continue
+                after = _end(before, newest, now_wall)
+            if after is None:
+                continue
             if self._is_due(before, after, now_wall):
                 after = msgspec.structs.replace(after, sent=now_wall)
                 due.append(self._alert(after, now_wall))
@@ -190,11 +190,16 @@ def _fire(
     )
 
 
-def _end(before: Sending, newest: Incident | None, now_wall: float) -> Sending | None:
+def _end(
+    before: Sending | None, incidents: Mapping[str, Incident], now_wall: float
+) -> Sending | None:
     """The end of what is no longer open, or None once it has been repeated for long enough."""
+    if before is None:
+        return None
     if before.ended is not None:
         return before if now_wall - before.ended < LIFE_S else None
     incident = before.incident
+    newest = incidents.get(incident.incident_id)
     if newest is not None and newest.severity == incident.severity:
         incident = newest
     return Sending(incident=incident, started=before.started, sent=before.sent, ended=now_wall)

@@ -1,31 +1,66 @@
 """Panes and matured labels in; readings, alarms and incidents out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from agents.events import OperatorAsked, PaneClosed, QualityMatured
+from agents.watching.answers import answer, is_muted, still_muted
+from agents.watching.arrival import arrival_part, step_arrival
 from agents.watching.fitted import Fitted
-from agents.watching.state import Reading, WatchState, WatchStep
-from agents.watching.streams import layouts_of, streams_of
+from agents.watching.incidents import Alarm, Journal
+from agents.watching.learning import (
+    EVENTS_MIN,
+    PANES_MIN,
+    SPAN_MAX_S,
+    SPAN_MIN_S,
+    budget_streams,
+    learn,
+    log_threshold,
+)
+from agents.watching.learning import PANES_MAX as PANES_LEARNED_MAX
+from agents.watching.panes import PaneJudge
+from agents.watching.rules import RuleBook
+from agents.watching.state import Reading, RuleTrack, WatchState, WatchStep
+from agents.watching.streams import PaneCounts, merge, streams_of
+from detectors.baseline import choose_slots
 from detectors.profile import Profile
 from policies.specs import ModelSpec
 
 __all__ = ["Fitted", "Reading", "WatchState", "WatchStep", "Watcher"]
 
+_EDGE_S = 1e-6
+
 
 class Watcher:
     """Watches one model. Pure: the same events in the same order, the same steps, bit for bit.
 
-    Buckets come in order and without gaps, empty ones included.
+    Buckets come in order and without gaps, empty ones included; one that came before is refused
+    (ValueError), since its evidence would count twice.
     """
 
     def __init__(self, spec: ModelSpec, profile: Profile | None) -> None:
         self._spec = spec
-        self._profile = profile
+        self._pane_s = spec.clock.pane_s
         self._streams = streams_of(spec, profile)
+        threshold = log_threshold(spec, budget_streams(spec, self._streams))
+        self._log_threshold = threshold
+        self._judge = PaneJudge(profile, self._streams, threshold)
+        self._rules = RuleBook(spec, self._streams.layouts, profile, threshold)
 
     def wants_history(self, state: WatchState, pane: PaneClosed) -> tuple[float, float] | None:
-        """The [start, end) of stored buckets that ``on_pane`` needs beside this one, or None."""
-        raise NotImplementedError
+        """The [start, end) of stored buckets that ``on_pane`` needs beside this one, or None.
+
+        Two reasons: a burn-in is over and its panes are to be learned from; or the bucket ends a
+        pane that consists of several.
+        """
+        if not self._ends_pane(pane):
+            return None
+        starts = [pane.end - self._pane_s]
+        if self._is_learning_over(state, pane):
+            starts.append(self._learns_from(state, pane))
+        start = min(starts)
+        return (start, pane.start) if start < pane.start - _EDGE_S else None
 
     def on_pane(
         self,
@@ -34,13 +69,195 @@ class Watcher:
         pane: PaneClosed,
         history: Sequence[PaneClosed] = (),
     ) -> WatchStep:
-        """A bucket closed."""
-        raise NotImplementedError
+        """A bucket closed. ``history``: what ``wants_history`` asked for, in any order."""
+        if pane.end <= state.closed:
+            raise ValueError(f"the bucket that ends at {pane.end} came before")
+        journal = self._journal(state, pane.end)
+        rules, alarms = self._rules.on_bucket(state.rules, pane, fitted)
+        since = state.learning_since
+        if since is None and any(counts.n for counts in pane.arms.values()):
+            since = pane.start
+        state = msgspec.structs.replace(state, rules=rules, closed=pane.end, learning_since=since)
+        learned: Fitted | None = None
+        readings: tuple[Reading, ...] = ()
+        if self._ends_pane(pane):
+            buckets = [*(old for old in history if old.end <= pane.start + _EDGE_S), pane]
+            state, learned, readings, more = self._on_whole_pane(state, fitted, buckets, journal)
+            alarms = [*alarms, *more]
+        return self._close(state, journal, alarms, learned=learned, readings=readings)
 
     def on_quality(self, state: WatchState, event: QualityMatured, champion: str) -> WatchStep:
-        """The labels of a bucket are as complete as they get."""
-        raise NotImplementedError
+        """The labels of a bucket are as complete as they get. ``champion``: the version that holds
+        the alias now; a rule's window never mixes versions."""
+        journal = self._journal(state, max(state.closed, event.end))
+        rules: Mapping[str, RuleTrack] = state.rules
+        if champion != state.champion:
+            rules = self._rules.without_quality(rules)
+            incident = journal.of("quality")
+            if incident is not None and state.champion:
+                why = f"version {state.champion}, whose quality it was, is no longer the champion"
+                journal.close(incident, "resolved", why)
+        rules, alarms = self._rules.on_labels(rules, event, champion)
+        arrival, fired = step_arrival(
+            state.arrival, arrival_part(event), self._pane_s, self._log_threshold
+        )
+        if self._watches_arrival():
+            alarms = [*alarms, *fired]
+        state = msgspec.structs.replace(state, rules=rules, champion=champion, arrival=arrival)
+        return self._close(state, journal, alarms)
 
     def on_operator(self, state: WatchState, asked: OperatorAsked, now: float) -> WatchStep:
-        """A person answered: accept, ignore or false_alarm."""
-        raise NotImplementedError
+        """A person answered: ``accept`` and ``false_alarm`` with ``incident_id``, ``ignore`` with
+        ``stream`` and ``until`` (seconds). ValueError says what is wrong with the request."""
+        journal = self._journal(state, max(state.closed, now))
+        state = answer(self._spec, state, asked, journal)
+        return self._close(state, journal, [])
+
+    def _on_whole_pane(
+        self,
+        state: WatchState,
+        fitted: Fitted | None,
+        buckets: Sequence[PaneClosed],
+        journal: Journal,
+    ) -> tuple[WatchState, Fitted | None, tuple[Reading, ...], tuple[Alarm, ...]]:
+        """Judge the pane that just ended, or learn from all of them."""
+        end = buckets[-1].end
+        ours = [bucket for bucket in buckets if bucket.start >= end - self._pane_s - _EDGE_S]
+        whole = merge(ours, self._streams.layouts)
+        counted = int(whole.complete and whole.n >= EVENTS_MIN)
+        learned: Fitted | None = None
+        if self._is_learning_over(state, buckets[-1]):
+            learned = learn(self._spec, self._streams, self._panes(state, buckets))
+        state = msgspec.structs.replace(state, panes=state.panes + counted)
+        if learned is not None:
+            # A pane that was learned from is no evidence; the engines start behind it.
+            return (
+                self._begin_watching(state, learned, journal),
+                learned,
+                self._judge.learning(whole),
+                (),
+            )
+        if fitted is None or not state.learned:
+            state = msgspec.structs.replace(state, learned=False)
+            return state, None, self._judge.learning(whole), ()
+        held = journal.members("data_fault") | {
+            stream for stream in sorted(state.mutes) if is_muted(state, stream, "")
+        }
+        seen = self._judge.judge(state, fitted, whole, held)
+        return seen.state, None, seen.readings, seen.alarms
+
+    def _begin_watching(self, state: WatchState, learned: Fitted, journal: Journal) -> WatchState:
+        slots = learned.slots
+        journal.note(
+            "baseline learned",
+            f"{len(learned.streams)} streams over {slots} slots of the week, "
+            f"from {(learned.until - learned.since) / 86_400:.1f} days",
+            {
+                "panes_a_decision_needs": {
+                    name: int(panes)
+                    for name, panes in zip(learned.streams, learned.scalar.panes, strict=True)
+                }
+            },
+        )
+        mutes = {name: mute for name, mute in state.mutes.items() if mute.why != "accepted"}
+        return msgspec.structs.replace(
+            state,
+            learned=True,
+            relearning=False,
+            slots=slots,
+            scalar={},
+            whole={},
+            shares={},
+            silent={},
+            tracks={},
+            mutes=mutes,
+        )
+
+    def _close(
+        self,
+        state: WatchState,
+        journal: Journal,
+        alarms: Sequence[Alarm],
+        *,
+        learned: Fitted | None = None,
+        readings: tuple[Reading, ...] = (),
+    ) -> WatchStep:
+        """Group the alarms, age the incidents by whole panes, and answer."""
+        journal.take(
+            [alarm for alarm in alarms if not is_muted(state, alarm.moved.stream, alarm.moved.rule)]
+        )
+        if journal.of("quality") is not None:
+            journal.raise_severity("input_drift", "warning", "quality fell while inputs drifted")
+        levels = _levels(state)
+        if readings:
+            journal.age(levels)
+            state = msgspec.structs.replace(state, mutes=still_muted(state, levels))
+            readings = tuple(_shown(reading, journal) for reading in readings)
+            arrival = state.arrival.reading
+            readings = (*readings, arrival) if arrival is not None else readings
+            state = msgspec.structs.replace(state, readings=readings)
+        state = msgspec.structs.replace(state, incidents=tuple(journal.open))
+        return WatchStep(
+            state=state,
+            decisions=tuple(journal.decisions),
+            incidents=tuple(journal.changes),
+            fitted=learned,
+            readings=readings,
+        )
+
+    def _journal(self, state: WatchState, at: float) -> Journal:
+        return Journal(model=self._spec.model, at=at, open=list(state.incidents))
+
+    def _watches_arrival(self) -> bool:
+        drift = self._spec.drift
+        return drift.enabled and "@label_arrival" not in drift.ignore
+
+    def _ends_pane(self, pane: PaneClosed) -> bool:
+        return (pane.end + _EDGE_S) % self._pane_s <= 2 * _EDGE_S
+
+    def _is_learning_over(self, state: WatchState, pane: PaneClosed) -> bool:
+        """Whether a first, a new or a finer baseline can be learned with this pane."""
+        if state.learning_since is None:
+            return False
+        span, panes = pane.end - state.learning_since, state.panes + 1
+        if not state.learned or state.relearning:
+            return span >= SPAN_MIN_S and panes >= PANES_MIN
+        # A week teaches no hours of the week; at two weeks they are learned, if all is quiet.
+        finer = choose_slots(self._pane_s, int(SPAN_MAX_S / self._pane_s)) > state.slots
+        return finer and not state.incidents and span >= SPAN_MAX_S
+
+    def _learns_from(self, state: WatchState, pane: PaneClosed) -> float:
+        longest = max(SPAN_MAX_S, PANES_LEARNED_MAX * self._pane_s)
+        since = state.learning_since or 0.0
+        return max(since // self._pane_s * self._pane_s, pane.end - longest)
+
+    def _panes(self, state: WatchState, buckets: Sequence[PaneClosed]) -> list[PaneCounts]:
+        start = self._learns_from(state, buckets[-1])
+        grouped: dict[int, list[PaneClosed]] = {}
+        for bucket in sorted(buckets, key=lambda bucket: bucket.start):
+            if bucket.start >= start - _EDGE_S:
+                grouped.setdefault(int(bucket.start // self._pane_s), []).append(bucket)
+        return [merge(grouped[index], self._streams.layouts) for index in sorted(grouped)]
+
+
+def _levels(state: WatchState) -> dict[tuple[str, str], float]:
+    """(stream, rule) -> how far above normal in tolerances; of a rule 1 if it is broken."""
+    levels = {(name, ""): track.ratio for name, track in state.tracks.items()}
+    levels["@label_arrival", ""] = state.arrival.track.ratio
+    for track in state.rules.values():
+        known = track.value == track.value
+        level = float(track.breached) if known else float("nan")
+        levels[track.stream, track.rule] = level
+    return levels
+
+
+def _shown(reading: Reading, journal: Journal) -> Reading:
+    """A member of an open incident drifts until it is quiet, whatever its engine gathers anew."""
+    member = any(
+        moved.stream == reading.stream and not moved.rule
+        for incident in journal.open
+        for moved in incident.streams
+    )
+    if not member or reading.state == "gap" or reading.effect < 0.8 * reading.tolerance:
+        return reading
+    return msgspec.structs.replace(reading, state="drift", evidence=1.0)

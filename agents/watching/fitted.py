@@ -59,7 +59,9 @@ class Fitted:
         """What ``to_bytes`` wrote; raises ``ValueError`` for a format it does not know."""
         plain = msgspec.msgpack.decode(zlib.decompress(data))
         if plain.get("format") != FORMAT:
-            raise ValueError(f"a baseline of format {plain.get('format')}; this driftd reads {FORMAT}")
+            raise ValueError(
+                f"a baseline of format {plain.get('format')}; this driftd reads {FORMAT}"
+            )
         return cls(
             since=plain["since"],
             until=plain["until"],

@@ -7,11 +7,11 @@ import msgspec
 
 from agents.contract import Step
 from agents.incidents import Incident
-from agents.watching.fitted import Fitted
+from agents.watching.fitted import Fitted, ShareFit
 
 ReadingState = Literal["learning", "quiet", "transient", "drift", "gap"]
 # The ring of effects by which a jump is told from a ramp, in panes.
-RECENT_MAX = 24
+RECENT_MAX = 48
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +30,12 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Track(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream's recent past: where its present evidence began, and its newest effects."""
+    """One stream's recent past: where its present evidence began, its newest effects above normal,
+    and the newest of them in tolerances (NaN: the last pane was a gap)."""
 
     since: float | None = None
     recent: tuple[float, ...] = ()
+    ratio: float = float("nan")
 
 
 class Mute(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +58,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 class RuleTrack(msgspec.Struct, frozen=True, kw_only=True):
     """One rule's window, its verdict and, where it compares with the past, its own normal.
+    ``stream`` and ``rule`` name it as incidents do.
 
     ``slots``: slot of the week -> (mean, how many values); ``log_m``: the state of a sequential
     rule's engine; ``panes``: (bad, n) of the newest panes, from which its noise is learned.
     """
 
+    stream: str = ""
+    rule: str = ""
     parts: tuple[Part, ...] = ()
     breached: bool = False
     value: float = float("nan")
@@ -73,17 +78,17 @@ class RuleTrack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """Label arrival: matured panes as (labelled, predictions), the pane being filled, and what was
-    learned from them. It lives here because maturity runs behind the panes."""
+    """Label arrival: matured panes as (labelled, predictions) while learning, the pane being
+    filled, and what was learned. It lives here because maturity runs behind the panes."""
 
     learning: tuple[tuple[int, int], ...] = ()
     first: float | None = None
-    open_start: float = 0.0
-    open_labelled: int = 0
-    open_predictions: int = 0
-    fit: dict[str, float] = {}
+    seen: float = float("-inf")
+    open: Part | None = None
+    fit: ShareFit | None = None
     engine: dict[str, Any] = {}
     track: Track = Track()
+    reading: Reading | None = None
 
 
 class WatchState(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +101,7 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     learned: bool = False
     """True once a baseline was fitted: ``learning_since`` then runs for the next one, if any."""
     relearning: bool = False
+    slots: int = 0
     scalar: dict[str, Any] = {}
     whole: dict[str, Any] = {}
     shares: dict[str, dict[str, Any]] = {}

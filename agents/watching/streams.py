@@ -99,9 +99,7 @@ def streams_of(spec: ModelSpec, profile: Profile | None) -> Streams:
     if not spec.drift.enabled:
         return Streams(layouts=layouts, distances=(), shares=())
     features = sorted(name for name in layouts if not name.startswith("@"))
-    distances = [
-        _distance(spec, name, layouts[name]) for name in (*features, PREDICTION, SCORE)
-    ]
+    distances = [_distance(spec, name, layouts[name]) for name in (*features, PREDICTION, SCORE)]
     shares = [ShareStream(name=ERRORS, kind="errors", of=ERRORS, tolerance=TOLERANCE_ERRORS)]
     for name in features:
         tolerance = spec.drift.tolerate_share

@@ -1,0 +1,85 @@
+"""What people answer to an incident, and how long the watcher then keeps quiet about a stream."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from agents.events import OperatorAsked
+from agents.incidents import Incident
+from agents.watching.incidents import QUIET_BELOW, Journal
+from agents.watching.state import Mute, WatchState
+from policies.specs import ModelSpec
+
+
+def answer(
+    spec: ModelSpec, state: WatchState, asked: OperatorAsked, journal: Journal
+) -> WatchState:
+    """Take an operator's answer; verbs that are not the watcher's change nothing."""
+    if asked.verb == "ignore":
+        return _ignore(state, asked, journal)
+    if asked.verb not in ("accept", "false_alarm"):
+        return state
+    wanted = str(asked.arguments.get("incident_id", ""))
+    incident = next((i for i in journal.open if i.incident_id == wanted), None)
+    if incident is None:
+        open_ids = ", ".join(i.incident_id for i in journal.open) or "none"
+        raise ValueError(f"no open incident {wanted!r}; open are: {open_ids}")
+    if asked.verb == "accept":
+        journal.close(incident, "accepted", "its streams are the new normal", by=asked.by)
+        return _accept(spec, state, incident)
+    journal.close(incident, "false_alarm", "it was no real change", by=asked.by)
+    # One budget period at most: a stream must not be blind for ever because it never came back.
+    until = journal.at + spec.drift.budget_s
+    return _mute(state, incident, Mute(why="refuted", until=until))
+
+
+def is_muted(state: WatchState, stream: str, rule: str) -> bool:
+    """Whether alarms of a stream, or of a rule by its name, are kept back."""
+    return (rule or stream) in state.mutes
+
+
+def still_muted(state: WatchState, levels: Mapping[tuple[str, str], float]) -> dict[str, Mute]:
+    """The mutes that hold on: a refuted stream may alarm again once it has been quiet."""
+    return {
+        name: mute
+        for name, mute in state.mutes.items()
+        if mute.until > state.closed
+        and not (mute.why == "refuted" and _level(name, levels) < QUIET_BELOW)
+    }
+
+
+def _level(name: str, levels: Mapping[tuple[str, str], float]) -> float:
+    """The level of a stream or rule by its name; infinite where it is not known."""
+    known = [level for (stream, rule), level in levels.items() if (rule or stream) == name]
+    return next((level for level in known if level == level), float("inf"))  # noqa: PLR0124 - NaN
+
+
+def _ignore(state: WatchState, asked: OperatorAsked, journal: Journal) -> WatchState:
+    stream, until = str(asked.arguments.get("stream", "")), asked.arguments.get("until")
+    if not stream or not isinstance(until, int | float):
+        raise ValueError("ignore needs a stream and until when, in seconds since 1970")
+    journal.note(
+        f"ignore {stream}", f"{asked.by} asked for it", {"until": float(until)}, by=asked.by
+    )
+    for incident in tuple(journal.open):
+        names = [moved.rule or moved.stream for moved in incident.streams]
+        if set(names) == {stream}:
+            journal.close(incident, "resolved", f"{stream} is ignored", by=asked.by)
+    mute = Mute(why="ignored", until=float(until))
+    return msgspec.structs.replace(state, mutes={**state.mutes, stream: mute})
+
+
+def _accept(spec: ModelSpec, state: WatchState, incident: Incident) -> WatchState:
+    """Learn a new baseline from the incident's onset on; until then its streams keep quiet."""
+    state = _mute(state, incident, Mute(why="accepted", until=float("inf")))
+    if not state.learned:
+        return state
+    panes = max(int((state.closed - incident.onset) / spec.clock.pane_s), 0)
+    return msgspec.structs.replace(
+        state, relearning=True, learning_since=incident.onset, panes=panes
+    )
+
+
+def _mute(state: WatchState, incident: Incident, mute: Mute) -> WatchState:
+    names = [moved.rule or moved.stream for moved in incident.streams]
+    return msgspec.structs.replace(state, mutes={**state.mutes, **dict.fromkeys(names, mute)})

@@ -1,0 +1,154 @@
+"""The end of the burn-in: what is normal on each stream, and how much it moves by itself."""
+
+from collections.abc import Mapping, Sequence
+from math import inf, log
+
+import numpy as np
+
+from agents.watching.fitted import Fitted, ShareFit
+from agents.watching.streams import ERRORS, PaneCounts, ShareStream, Streams, share_of
+from agents.watching.streams import TOLERANCE_WHOLE as WHOLE_TOLERANCE
+from detectors.baseline import DAY_S, Baseline, choose_slots, day_of, slot_of
+from detectors.catalog import DISTANCES
+from detectors.contract import FloatArray
+from detectors.sequential import scalar
+from policies.specs import ModelSpec
+
+PANES_MIN = 60
+SPAN_MIN_S = 7 * DAY_S
+# Older panes of a burn-in that was held up by gaps teach nothing that newer ones do not.
+PANES_MAX, SPAN_MAX_S = 120, 14 * DAY_S
+# Fewer events than this in a pane say nothing about a distribution: the pane is a gap.
+EVENTS_MIN = 20
+# The scales of the long-run variance, in panes: those of the scalar engine.
+SCALES = (1, 6, 36, 144)
+BLOCKS_MIN = 8
+_TINY = 1e-12
+
+
+def log_threshold(spec: ModelSpec, streams: int) -> float:
+    """ln A for each of ``streams`` streams that share half of the model's budget of false alarms.
+
+    A = 2 T S / allowed: T panes in a budget period, S streams; the other half of the budget is the
+    whole-model stream's (``streams`` = 1).
+    """
+    panes = max(spec.drift.budget_s / spec.clock.pane_s, 1.0)
+    return log(max(2 * panes * streams / spec.drift.false_alarms, 2.0))
+
+
+def budget_streams(spec: ModelSpec, streams: Streams) -> int:
+    """S: distances, shares, label arrival, and the rules that accumulate evidence."""
+    sequential = sum(rule.confidence == "sequential" for rule in spec.rules)
+    return max(len(streams.distances) + len(streams.shares) + 1 + sequential, 1)
+
+
+def learn(spec: ModelSpec, streams: Streams, panes: Sequence[PaneCounts]) -> Fitted | None:
+    """Fit everything to the burn-in, or None while fewer than 60 of its panes can be used.
+
+    Effects of the burn-in are leave-one-day-out, as those of every later pane will be.
+    """
+    usable = [pane for pane in panes if pane.complete and pane.n >= EVENTS_MIN]
+    pane_s = spec.clock.pane_s
+    if len(usable) < PANES_MIN or usable[-1].end - usable[0].start < SPAN_MIN_S:
+        return None
+    count = choose_slots(pane_s, len(usable))
+    slots = np.array([slot_of(pane.start, count) for pane in usable])
+    days = np.array([day_of(pane.start) for pane in usable])
+
+    baselines: dict[str, Baseline] = {}
+    effects = np.full((len(usable), len(streams.distances)), np.nan)
+    for column, stream in enumerate(streams.distances):
+        zeros = np.zeros(stream.layout.size, np.int64)
+        counts = np.array([pane.counts.get(stream.name, zeros) for pane in usable])
+        baseline, others = Baseline.fit(counts[:, :-1], slots, days, slot_count=count)
+        baselines[stream.name] = baseline
+        distance = DISTANCES[stream.distance]
+        for row, normal in enumerate(others):
+            if counts[row, :-1].sum() >= EVENTS_MIN:
+                m = baseline.events(int(slots[row]))
+                effect = distance.measure(stream.layout, normal, counts[row], m=m)
+                effects[row, column] = effect.value
+
+    threshold = log_threshold(spec, budget_streams(spec, streams))
+    bounds = [1.0 if stream.distance == "ks" else inf for stream in streams.distances]
+    return Fitted(
+        since=usable[0].start,
+        until=usable[-1].end,
+        slots=count,
+        streams=tuple(stream.name for stream in streams.distances),
+        baselines=baselines,
+        scalar=scalar.fit(
+            effects,
+            np.array([stream.tolerance for stream in streams.distances]),
+            threshold,
+            largest=np.array(bounds),
+        ),
+        whole=scalar.fit(
+            mean_effect(effects)[:, None], WHOLE_TOLERANCE, log_threshold(spec, 1), largest=inf
+        ),
+        shares={stream.name: _share_fit(stream, usable) for stream in streams.shares},
+        least=_least(usable, slots, count),
+    )
+
+
+def mean_effect(effects: FloatArray) -> FloatArray:
+    """Mean over the streams that have a value, shape (panes,); NaN where none has."""
+    known = np.isfinite(effects)
+    total = np.where(known, effects, 0.0).sum(axis=1)
+    return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
+
+
+def _share_fit(stream: ShareStream, panes: Sequence[PaneCounts]) -> ShareFit:
+    counted = [share_of(stream, pane) for pane in panes]
+    return fit_share([(k, n) for k, n in counted if n], stream.tolerance, of=stream.name)
+
+
+def fit_share(
+    counted: Sequence[tuple[float, int]], tolerance: float, *, of: str = "", below: bool = False
+) -> ShareFit:
+    """The null of a share from its burn-in panes ``(k, n)``.
+
+    ``excess``: long-run variance between panes beyond the binomial, over p(1 - p): what the
+    proportion engine divides its evidence by, so that a stream whose share wanders by itself needs
+    more panes. Shares are winsorised at median ± 6 MAD: outages of the burn-in are not noise.
+    """
+    k = np.array([bad for bad, _ in counted], np.float64)
+    n = np.array([total for _, total in counted], np.float64)
+    if not len(n):
+        return ShareFit(normal=0.0, tolerance=tolerance, limit=tolerance, excess=0.0)
+    share = k / n
+    median = float(np.median(share))
+    spread = 6 * max(1.4826 * float(np.median(np.abs(share - median))), 1 / float(np.median(n)))
+    share = np.clip(share, median - spread, median + spread)
+    normal = float(share.mean())
+    if of == ERRORS:
+        tolerance = max(tolerance, normal / 2)
+    limit = normal - tolerance if below else normal + tolerance
+    limit = min(max(limit, 1e-4), 1 - 1e-4)
+    binomial = normal * (1 - normal) * float(np.mean(1 / n))
+    excess = max(_long_run(share) - binomial, 0.0) / max(limit * (1 - limit), _TINY)
+    return ShareFit(normal=normal, tolerance=tolerance, limit=limit, excess=excess)
+
+
+def _long_run(share: FloatArray) -> float:
+    """Largest s Var(means of s panes) over the scales that have at least 8 blocks."""
+    variance = 0.0
+    for scale in SCALES:
+        blocks = len(share) // scale
+        if blocks >= BLOCKS_MIN:
+            means = share[: blocks * scale].reshape(blocks, scale).mean(axis=1)
+            variance = max(variance, scale * float(means.var(ddof=1)))
+    return variance
+
+
+def _least(
+    panes: Sequence[PaneCounts], slots: FloatArray, count: int
+) -> Mapping[str, tuple[int, ...]]:
+    feeds = sorted({feed for pane in panes for feed in pane.feeds})
+    least: dict[str, tuple[int, ...]] = {}
+    for feed in feeds:
+        seen = [[] for _ in range(count)]  # type: list[list[int]]
+        for pane, slot in zip(panes, slots, strict=True):
+            seen[int(slot)].append(pane.feeds.get(feed, 0))
+        least[feed] = tuple(min(values, default=0) for values in seen)
+    return least

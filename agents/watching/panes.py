@@ -1,0 +1,195 @@
+"""One whole pane through the engines: effects, evidence, readings, and who alarms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from agents.watching.diagnosis import diagnose
+from agents.watching.fitted import Fitted
+from agents.watching.incidents import Alarm
+from agents.watching.learning import EVENTS_MIN, mean_effect
+from agents.watching.readings import Found, Telling, moved_of, unknown
+from agents.watching.shares import judge_feeds, judge_shares
+from agents.watching.state import Reading, WatchState
+from agents.watching.streams import TOLERANCE_WHOLE, WHOLE, PaneCounts, Streams
+from detectors.baseline import slot_of
+from detectors.catalog import DISTANCES
+from detectors.contract import Effect, FloatArray
+from detectors.profile import Profile
+from detectors.sequential import scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one pane showed: the engines' next states, readings in the streams' order, alarms."""
+
+    state: WatchState
+    readings: tuple[Reading, ...]
+    alarms: tuple[Alarm, ...]
+
+
+class PaneJudge:
+    """Judges the panes of one model against what was learned."""
+
+    def __init__(self, profile: Profile | None, streams: Streams, log_threshold: float) -> None:
+        self._profile = profile
+        self._streams = streams
+        self._log_threshold = log_threshold
+
+    def learning(self, pane: PaneCounts) -> tuple[Reading, ...]:
+        """The readings of a pane while nothing is known yet."""
+        watched = [(s.name, s.distance, s.tolerance) for s in self._streams.distances]
+        if watched:
+            watched.append((WHOLE, "mean", TOLERANCE_WHOLE))
+        watched += [(s.name, "share", s.tolerance) for s in self._streams.shares]
+        return tuple(unknown(*stream, pane.end) for stream in watched)
+
+    def judge(
+        self, state: WatchState, fitted: Fitted, pane: PaneCounts, held: frozenset[str]
+    ) -> Seen:
+        """Take one pane. ``held``: streams whose movement is explained (an open data fault) or
+        answered by people; they stay out of the whole-model mean."""
+        telling = Telling(
+            end=pane.end,
+            before={reading.stream: reading for reading in state.readings},
+            tracks=dict(state.tracks),
+        )
+        slot = slot_of(pane.start, fitted.slots)
+        engines, whole = state.scalar, state.whole
+        if self._streams.distances:
+            measured = self._measure(fitted, pane, slot)
+            engines = self._distances(state.scalar, fitted, pane, measured, telling)
+            effects = np.array([effect.value for effect in measured])
+            whole = self._whole(
+                state.whole, fitted, pane, self._calm(fitted, effects, held), telling
+            )
+        shares = judge_shares(
+            self._streams.shares,
+            state.shares,
+            fitted,
+            pane,
+            log_threshold=self._log_threshold,
+            telling=telling,
+        )
+        silent = judge_feeds(state.silent, fitted, pane, slot, telling)
+        after = msgspec.structs.replace(
+            state,
+            scalar=engines,
+            whole=whole,
+            shares=shares,
+            silent=silent,
+            tracks=telling.tracks,
+        )
+        return Seen(state=after, readings=tuple(telling.readings), alarms=tuple(telling.alarms))
+
+    def _measure(self, fitted: Fitted, pane: PaneCounts, slot: int) -> list[Effect]:
+        measured: list[Effect] = []
+        for stream in self._streams.distances:
+            counts = pane.counts.get(stream.name)
+            baseline = fitted.baselines.get(stream.name)
+            present = 0 if counts is None else int(counts[:-1].sum())
+            if counts is None or baseline is None or present < EVENTS_MIN or not pane.complete:
+                gap = Effect(distance=stream.distance, value=nan, raw=nan, n=present, m=0)
+                measured.append(gap)
+                continue
+            distance, m = DISTANCES[stream.distance], baseline.events(slot)
+            measured.append(distance.measure(stream.layout, baseline.normal(slot), counts, m=m))
+        return measured
+
+    def _distances(
+        self,
+        engines: Mapping[str, Any],
+        fitted: Fitted,
+        pane: PaneCounts,
+        measured: list[Effect],
+        telling: Telling,
+    ) -> dict[str, Any]:
+        effects = np.array([effect.value for effect in measured])
+        before = _scalar_state(engines, len(effects))
+        after, fired, evidence, fast = scalar.step(fitted.scalar, before, effects, at=pane.start)
+        for i, stream in enumerate(self._streams.distances):
+            normal = float(fitted.scalar.mean[i])
+            reading, track = telling.take(
+                Found(
+                    stream=stream.name,
+                    distance=stream.distance,
+                    tolerance=stream.tolerance,
+                    excess=float(effects[i]) - normal,
+                    evidence=float(evidence[i]),
+                    fired=bool(fired[i]),
+                    fast=bool(fast[i]),
+                    since=float(after.since[i]),
+                    panes=int(fitted.scalar.panes[i]),
+                )
+            )
+            if not fired[i]:
+                continue
+            slot = slot_of(pane.start, fitted.slots)
+            shares = fitted.baselines[stream.name].normal(slot)
+            counts = pane.counts[stream.name]
+            cause = diagnose(stream, self._profile, shares, counts, track.recent)
+            how = _how(reading, normal, measured[i].where)
+            telling.alarms.append(
+                Alarm(
+                    moved=moved_of(reading, track, how),
+                    kind="input_drift" if cause is None else "data_fault",
+                    severity="info" if cause is None else "warning",
+                    cause=cause or "",
+                )
+            )
+        return after.to_dict()
+
+    def _calm(self, fitted: Fitted, effects: FloatArray, held: frozenset[str]) -> FloatArray:
+        """The effects with those that are held taken as usual."""
+        aside = np.array([stream.name in held for stream in self._streams.distances], bool)
+        return np.where(aside & np.isfinite(effects), fitted.scalar.mean, effects)
+
+    def _whole(
+        self,
+        engine: Mapping[str, Any],
+        fitted: Fitted,
+        pane: PaneCounts,
+        effects: FloatArray,
+        telling: Telling,
+    ) -> dict[str, Any]:
+        mean = mean_effect(effects[None, :])
+        before = _scalar_state(engine, 1)
+        after, fired, evidence, fast = scalar.step(fitted.whole, before, mean, at=pane.start)
+        normal = float(fitted.whole.mean[0])
+        reading, track = telling.take(
+            Found(
+                stream=WHOLE,
+                distance="mean",
+                tolerance=TOLERANCE_WHOLE,
+                excess=float(mean[0]) - normal,
+                evidence=float(evidence[0]),
+                fired=bool(fired[0]),
+                fast=bool(fast[0]),
+                since=float(after.since[0]),
+                panes=int(fitted.whole.panes[0]),
+            )
+        )
+        if fired[0]:
+            moved = moved_of(reading, track, _how(reading, normal, ""))
+            telling.alarms.append(Alarm(moved=moved, kind="input_drift", severity="info"))
+        return after.to_dict()
+
+
+def _how(reading: Reading, normal: float, where: str) -> str:
+    place = f", most at {where}" if where else ""
+    return (
+        f"{reading.stream}: {reading.distance} {reading.effect + normal:.3f}, normally "
+        f"{normal:.3f}, tolerated +{reading.tolerance:g}{place}"
+    )
+
+
+def _scalar_state(plain: Mapping[str, Any], streams: int) -> scalar.ScalarState:
+    if plain:
+        state = scalar.ScalarState.from_dict(dict(plain))
+        if len(state.run) == streams:
+            return state
+    return scalar.ScalarState.start(streams)

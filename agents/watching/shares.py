@@ -1,0 +1,141 @@
+"""Streams that are shares of events, and feeds that fall silent."""
+
+from collections.abc import Mapping
+from math import ceil, nan
+from typing import Any
+
+from agents.incidents import Kind, StreamMoved
+from agents.watching.fitted import Fitted, ShareFit
+from agents.watching.incidents import Alarm
+from agents.watching.readings import Found, Telling, moved_of
+from agents.watching.state import Track
+from agents.watching.streams import PREDICTIONS_FEED, PaneCounts, ShareStream, share_of
+from detectors.sequential import proportion
+
+# A share needs three panes too; above its limit in one pane it is a transient.
+PANES_MIN = 3
+# A feed has stopped when it was silent for an hour and for two panes, and was never so before.
+SILENT_S, SILENT_PANES, SILENT_LEAST = 3_600.0, 2, 20
+
+
+def step_share(
+    name: str,
+    fit: ShareFit,
+    engine: Mapping[str, Any],
+    counted: tuple[int, int],
+    log_threshold: float,
+    *,
+    at: float,
+    below: bool = False,
+) -> tuple[dict[str, Any], Found]:
+    """One pane that starts ``at`` through the proportion engine: ``counted`` = (k, n)."""
+    k, n = counted
+    before = proportion.ProportionState.from_dict(dict(engine)) if engine else None
+    after, fired, evidence = proportion.step(
+        before or proportion.ProportionState(),
+        k,
+        n,
+        fit.limit,
+        log_threshold,
+        at=at,
+        direction="below" if below else "above",
+        excess_variance=fit.excess,
+        panes_min=PANES_MIN,
+    )
+    excess = (k / n - fit.normal) * (-1 if below else 1) if n else nan
+    found = Found(
+        stream=name,
+        distance="share",
+        tolerance=fit.tolerance,
+        excess=excess,
+        evidence=evidence,
+        fired=fired,
+        fast=n > 0 and excess >= fit.tolerance,
+        since=after.since,
+        panes=PANES_MIN,
+    )
+    return after.to_dict(), found
+
+
+def judge_shares(
+    streams: tuple[ShareStream, ...],
+    engines: Mapping[str, Mapping[str, Any]],
+    fitted: Fitted,
+    pane: PaneCounts,
+    *,
+    log_threshold: float,
+    telling: Telling,
+) -> dict[str, dict[str, Any]]:
+    """Every share stream of a pane; gives the engines' next states."""
+    after: dict[str, dict[str, Any]] = {}
+    for stream in streams:
+        fit = fitted.shares.get(stream.name)
+        if fit is None:
+            continue
+        k, n = share_of(stream, pane) if pane.complete else (0, 0)
+        engine = engines.get(stream.name, {})
+        after[stream.name], found = step_share(
+            stream.name, fit, engine, (k, n), log_threshold, at=pane.start
+        )
+        reading, track = telling.take(found)
+        if found.fired:
+            how = f"{stream.name}: {k} of {n} events ({k / n:.1%}), normally {fit.normal:.1%}"
+            telling.alarms.append(
+                Alarm(
+                    moved=moved_of(reading, track, how),
+                    kind=_kind(stream),
+                    severity="warning",
+                    cause=_cause(stream, k / n, fit.normal),
+                )
+            )
+    return after
+
+
+def judge_feeds(
+    silent: Mapping[str, int],
+    fitted: Fitted,
+    pane: PaneCounts,
+    slot: int,
+    telling: Telling,
+) -> dict[str, int]:
+    """Count the panes in which a feed that always spoke in this slot was silent."""
+    pane_s = pane.end - pane.start
+    needed = max(SILENT_PANES, ceil(SILENT_S / pane_s))
+    after: dict[str, int] = {}
+    for feed, least in sorted(fitted.least.items()):
+        name = feed if feed == PREDICTIONS_FEED else f"@feed.{feed}"
+        stopped = pane.complete and pane.feeds.get(feed, 0) == 0 and least[slot] >= SILENT_LEAST
+        after[feed] = silent.get(feed, 0) + 1 if stopped else 0
+        telling.tracks[name] = Track(ratio=float(stopped))
+        if after[feed] == needed:
+            moved = StreamMoved(
+                stream=name,
+                distance="count",
+                effect=0.0,
+                tolerance=float(least[slot]),
+                evidence=1.0,
+                since=pane.end - needed * pane_s,
+                how=f"{name}: nothing for {needed} panes, normally at least {least[slot]} events",
+            )
+            what = "predictions" if feed == PREDICTIONS_FEED else feed
+            telling.alarms.append(
+                Alarm(
+                    moved=moved,
+                    kind="data_fault",
+                    severity="warning",
+                    cause=f"the feed {what} has stopped",
+                )
+            )
+    return after
+
+
+def _kind(stream: ShareStream) -> Kind:
+    return "operational" if stream.kind == "errors" else "data_fault"
+
+
+def _cause(stream: ShareStream, share: float, normal: float) -> str:
+    return {
+        "errors": f"{share:.1%} of the requests fail (normally {normal:.1%})",
+        "missing": f"{stream.of} is missing in {share:.1%} of the events (normally {normal:.1%})",
+        "unseen": f"{stream.of} has values that training never saw in {share:.1%} of the events",
+    }[stream.kind]
