@@ -100,7 +100,7 @@ class Profile:
                 streams={name: _stream(name, row) for name, row in document["streams"].items()},
                 quality=QualitySketch.from_dict(q) if (q := document["quality"]) else None,
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"the profile is damaged: {error}") from error
 
 

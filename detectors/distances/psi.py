@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from detectors.contract import Effect, FloatArray, IntArray, Layout
 
-GROUPS = 20
+GROUPS_MIN, GROUPS_MAX = 5, 20
+EVENTS_PER_GROUP = 20
 EXPECTED_MIN = 5.0
 
 
@@ -17,8 +18,9 @@ EXPECTED_MIN = 5.0
 class PSI:
     """Σ (q - p) ln(q / p) over groups of cells, in nats, less its sampling floor.
 
-    ``p`` are the normal shares, ``q`` the current ones. Cells are grouped first: numbers into 20
-    groups of about equal normal mass, since 256 cells would drown any shift in their own noise;
+    ``p`` are the normal shares, ``q`` the current ones. Cells are grouped first: numbers into one
+    group for every 20 events, 5 to 20 of them of about equal normal mass, since 256 cells would
+    drown any shift in their own noise;
     names that expect fewer than 5 events into one group (``unseen`` stays alone). Half a count goes
     into every group: it keeps the logarithm finite and fades as the pane grows; replacing an empty
     group by a tiny constant makes PSI 14 for 100 values that did not change at all.
@@ -43,7 +45,7 @@ class PSI:
         if n == 0 or not normal.sum() > 0:
             return Effect(distance=self.name, value=nan, raw=nan, n=n, m=m)
         named = layout.kind == "category"
-        group = _rare_together(normal, n) if named else _equal_mass(normal)
+        group = _rare_together(normal, n) if named else _equal_mass(normal, n)
         size = int(group.max()) + 1
         # An unknown m counts as infinite; its empty groups get half an event of a pane like this.
         behind = m or n
@@ -58,10 +60,11 @@ class PSI:
         return Effect(distance=self.name, value=raw - floor, raw=raw, n=n, m=m, where=where)
 
 
-def _equal_mass(normal: FloatArray) -> NDArray[np.int64]:
+def _equal_mass(normal: FloatArray, n: int) -> NDArray[np.int64]:
     """Group of each cell, by where the middle of its mass lies; a heavy cell stands alone."""
+    groups = min(max(n // EVENTS_PER_GROUP, GROUPS_MIN), GROUPS_MAX)
     middle = np.cumsum(normal) - normal / 2
-    group = np.minimum((middle * GROUPS).astype(np.int64), GROUPS - 1)
+    group = np.minimum((middle * groups).astype(np.int64), groups - 1)
     return np.unique(group, return_inverse=True)[1].astype(np.int64)
 
 

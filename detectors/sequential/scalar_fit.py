@@ -109,7 +109,8 @@ def fit(
     slow = learned & (share >= 0.3) & (left > 1)
     decay = _pooled(decay, slow)
     stay = np.where(slow, np.log(np.maximum(left, 1)) / -np.log(decay), 0.0)
-    panes = np.maximum(panes_min, np.ceil(1 + safety * stay))
+    # What outlasts the burn-in itself cannot have been learned from it.
+    panes = np.maximum(panes_min, np.minimum(np.ceil(1 + safety * stay), len(raw)))
     return ScalarFit(
         mean=mean,
         sigma=np.where(learned, sigma, np.inf),

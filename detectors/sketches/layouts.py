@@ -75,8 +75,10 @@ def decode_counts(data: bytes) -> IntArray:
         body = reader.decompress(data[_HEADER.size :], expected + 1)
     except zlib.error as error:
         raise ValueError("counts are damaged") from error
+    if len(body) != expected or not reader.eof:
+        raise ValueError("counts are damaged")
     cells = np.cumsum(np.frombuffer(body[: held * 4], "<u4"), dtype=np.int64)
-    if len(body) != expected or not reader.eof or (held and cells[-1] >= size):
+    if held and cells[-1] >= size:
         raise ValueError("counts are damaged")
     counts = np.zeros(size, np.int64)
     counts[cells] = np.frombuffer(body[held * 4 :], kind)
