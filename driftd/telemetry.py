@@ -1,1 +1,102 @@
-"""(being written)"""
+"""Logs as `"verb noun"` plus key-values, and the daemon's own counters for Prometheus."""
+
+import logging
+import sys
+from collections.abc import Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from driftd.clock import steady_now
+
+# In an outage aiokafka writes hundreds of lines a second; one logger may say this much a minute.
+LINES_A_MINUTE_MAX = 60
+NOISY_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "httpx", "httpcore", "uvicorn", "mlflow")
+
+
+class RateLimit(logging.Filter):
+    """Lets the first lines of each minute through and says how many were held back."""
+
+    def __init__(self, lines_a_minute: int = LINES_A_MINUTE_MAX) -> None:
+        super().__init__()
+        self._limit = lines_a_minute
+        self._minute = -1
+        self._seen = 0
+        self._held = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        minute = int(steady_now() // 60)
+        if minute != self._minute:
+            if self._held:
+                record.msg = f"{record.getMessage()} ({self._held} lines held back before)"
+                record.args = ()
+            self._minute, self._seen, self._held = minute, 0, 0
+        self._seen += 1
+        if self._seen > self._limit:
+            self._held += 1
+            return False
+        return True
+
+
+def configure_logging(level: str = "info", *, as_json: bool | None = None) -> None:
+    """Send all logs to stderr: JSON lines where nobody looks, coloured lines on a terminal."""
+    if as_json is None:
+        as_json = not sys.stderr.isatty()
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    )
+    number = getattr(logging, level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer]
+        if as_json
+        else [*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer)
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).addFilter(RateLimit())
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Filters of a logger do not see what its children log; the handler's filter does.
+    handler.addFilter(RateLimit(10 * LINES_A_MINUTE_MAX))
+
+
+class Metrics:
+    """The daemon's own series, on a registry of their own so that a test can have several."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.records = self._counter("records", "Kafka records counted", ["topic"])
+        self.rejected = self._counter("rejected", "Records that were rejected", ["topic", "reason"])
+        self.flushes = self._counter("flushes", "Ingest transactions", ["outcome"])
+        self.lag = Gauge(
+            "driftd_ingest_lag_records", "Records not yet counted", registry=self.registry
+        )
+        self.steps = self._counter("control_steps", "Control transactions", ["model", "outcome"])
+        self.commands = self._counter("commands", "Outbox commands ended", ["kind", "outcome"])
+        self.decisions = self._counter("decisions", "Decisions taken", ["model", "what"])
+        self.policy_refused = self._counter("policy_refused", "Bad policy files refused", ["file"])
+        self.alerts_sent = self._counter("alerts_sent", "Alerts sent", ["outcome"])
+        self.step_seconds = Histogram(
+            "driftd_control_step_seconds", "Time of one control step", registry=self.registry
+        )
+
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(f"driftd_{name}", text, labels, registry=self.registry)
+
+
+def count_all(counter: Counter, amounts: Mapping[str, int], **labels: str) -> None:
+    """Add a bundle of amounts, each under its own ``reason``."""
+    for reason, amount in sorted(amounts.items()):
+        counter.labels(**labels, reason=reason).inc(amount)

@@ -1,1 +1,287 @@
-"""Builds the parts from the settings: the only module that knows them all."""
+"""Builds the parts from the settings and runs them: the only module that knows them all."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+import uvicorn
+from aiokafka import AIOKafkaProducer
+from prometheus_client import generate_latest
+
+from agents.alerter import Links
+from driftd.clients.alertmanager import AlertmanagerClient
+from driftd.clients.registry import Registry
+from driftd.clock import steady_now
+from driftd.console.api import Desk, make_api
+from driftd.control.alerts import Alerts
+from driftd.control.doorbell import Doorbell, Ownership, make_app
+from driftd.control.executor import Executor
+from driftd.control.handlers import World, handlers
+from driftd.control.policies import PolicyBook
+from driftd.control.policy_watch import PolicyWatch
+from driftd.control.reconcile import Reconcile
+from driftd.control.service import Control
+from driftd.control.stepper import Stepper
+from driftd.control.training import training_handlers
+from driftd.data.archive import Archive
+from driftd.errors import MistakeError
+from driftd.ingest.service import Ingest
+from driftd.kafka import aiokafka_options, faust_options
+from driftd.routers.catalog import build_routers
+from driftd.settings import Settings
+from driftd.store.migrate import migrate
+from driftd.store.store import Store, open_store
+from driftd.telemetry import Metrics
+from driftd.trainers.catalog import build_trainers
+
+log = structlog.get_logger()
+
+HARD_EXIT_AFTER_S = 20.0
+STALLED_AFTER_S = 120.0
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+EXIT_STALLED = 70
+
+
+@dataclass(slots=True, kw_only=True)
+class Daemon:
+    """The parts of one worker process. ``services`` run until the first of them ends or a signal
+    comes; one that ends by itself has failed and takes the process with it."""
+
+    settings: Settings
+    store: Store
+    book: PolicyBook
+    metrics: Metrics
+    doorbell: Doorbell
+    ownership: Ownership
+    control: Control
+    ingest: Ingest
+    app: Any
+    producer: AIOKafkaProducer
+    alertmanager: AlertmanagerClient
+    services: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = field(default_factory=dict)
+
+    def wrong(self) -> tuple[str, ...]:
+        """What keeps this worker from doing its work; empty when nothing does."""
+        wrong = []
+        silent = steady_now() - self.control.last_step
+        if silent > STALLED_AFTER_S:
+            wrong.append(f"the control loop has not come round for {silent:.0f} s")
+        if self.ingest.stalled_s > STALLED_AFTER_S:
+            wrong.append(f"ingest has made no progress for {self.ingest.stalled_s:.0f} s")
+        return tuple(wrong)
+
+    def not_ready(self) -> tuple[str, ...]:
+        """What is missing before this worker takes part."""
+        wrong = list(self.wrong())
+        if not self.ownership.changed.is_set():
+            wrong.append("no partitions of the control topic are assigned yet")
+        if not self.ingest.owning:
+            wrong.append("no source partitions are owned yet")
+        return tuple(wrong)
+
+
+async def run_daemon(settings: Settings) -> int:
+    """Run one worker until SIGTERM or SIGINT; 0 after a clean stop."""
+    await asyncio.to_thread(_prepare, settings)
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    daemon = build(settings)
+    await daemon.producer.start()
+    await daemon.app.start()
+    tasks = {
+        name: asyncio.create_task(run(stop), name=name) for name, run in daemon.services.items()
+    }
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    log.info("start worker", api=f"http://{settings.http.host}:{settings.http.port}")
+    try:
+        await asyncio.wait([*tasks.values(), stopped], return_when=asyncio.FIRST_COMPLETED)
+        failed = [name for name, task in tasks.items() if task.done() and not stop.is_set()]
+        stop.set()
+        results = await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for name, result in zip(tasks, results, strict=True):
+            if isinstance(result, BaseException):
+                log.error("fail service", service=name, exc_info=result)
+    finally:
+        stopped.cancel()
+        await _close(daemon)
+    if failed:
+        log.error("stop worker", why="a service ended by itself", services=failed)
+        return EXIT_STALLED
+    log.info("stop worker")
+    return 0
+
+
+async def _close(daemon: Daemon) -> None:
+    for close in (daemon.app.stop, daemon.producer.stop, daemon.alertmanager.aclose):
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(close(), 5.0)
+    daemon.store.close()
+
+
+def _prepare(settings: Settings) -> None:
+    token = os.environ.get(settings.http.token_env)
+    if token is None and settings.http.host not in LOOPBACK:
+        raise MistakeError(
+            f"http.host is {settings.http.host}, but no token is set: put one into "
+            f"{settings.http.token_env}, or listen on 127.0.0.1"
+        )
+    settings.work.mkdir(parents=True, exist_ok=True)
+    settings.policies.mkdir(parents=True, exist_ok=True)
+    migrate(settings.store)
+
+
+def build(settings: Settings) -> Daemon:
+    """All parts of one worker, connected. Call it inside the event loop that runs them."""
+    metrics, doorbell = Metrics(), Doorbell()
+    ownership = Ownership(settings.topics.control, settings.topics.control_partitions)
+    store = open_store(settings.store)
+    book = PolicyBook(store)
+    producer = AIOKafkaProducer(
+        **aiokafka_options(settings.kafka), enable_idempotence=True, acks="all"
+    )
+    alertmanager = AlertmanagerClient(settings.alertmanager.urls)
+    alerts = Alerts(alertmanager, metrics)
+    world = _world(settings, store, book, producer)
+    executor = Executor(
+        store, {**handlers(world), **training_handlers(world)}, _worker(), metrics, doorbell.ring
+    )
+    control = Control(
+        _stepper(settings, world, book, metrics),
+        executor,
+        doorbell,
+        ownership,
+        models=lambda: tuple(book.specs()),
+        on_alerts=alerts.put,
+        metrics=metrics,
+    )
+    ingest = Ingest(
+        settings, store, book.specs, metrics, on_flushed=lambda models: doorbell.ring(*models)
+    )
+    reconcile = Reconcile(store, world.registry, world.routers, book.specs, ownership, doorbell)
+    watch = PolicyWatch(settings, book, metrics, on_published=doorbell.ring)
+    data_directory = str(settings.work / "faust")
+    kafka = faust_options(settings.kafka)
+    daemon = Daemon(
+        settings=settings,
+        store=store,
+        book=book,
+        metrics=metrics,
+        doorbell=doorbell,
+        ownership=ownership,
+        control=control,
+        ingest=ingest,
+        app=make_app(settings, ownership, control.look, kafka, data_directory),
+        producer=producer,
+        alertmanager=alertmanager,
+    )
+    daemon.services = {
+        "policies": watch.run,
+        "ingest": ingest.run,
+        "control": control.run,
+        "executor": executor.run,
+        "reconcile": reconcile.run,
+        "alerts": alerts.run,
+        "api": _api(daemon),
+        "watchdog": _watchdog(daemon),
+    }
+    return daemon
+
+
+def _world(settings: Settings, store: Store, book: PolicyBook, producer: AIOKafkaProducer) -> World:
+    async def publish(key: bytes, value: bytes) -> None:
+        await producer.send_and_wait(settings.topics.decisions, value, key=key)
+
+    return World(
+        store=store,
+        archive=Archive(settings.archive),
+        registry=Registry(settings.mlflow.tracking_uri, settings.mlflow.deadline_s),
+        trainers=build_trainers(settings),
+        routers=build_routers(settings),
+        work=settings.work,
+        spec=book.spec,
+        publish=publish,
+    )
+
+
+def _stepper(settings: Settings, world: World, book: PolicyBook, metrics: Metrics) -> Stepper:
+    return Stepper(
+        world.store,
+        book,
+        world.archive,
+        metrics,
+        event_clock=settings.clock == "event",
+        links=Links(),
+        resend_s=settings.alertmanager.resend_s,
+    )
+
+
+def _worker() -> str:
+    return f"{os.uname().nodename}-{os.getpid()}"
+
+
+def _api(daemon: Daemon) -> Callable[[asyncio.Event], Awaitable[None]]:
+    http = daemon.settings.http
+    loop = asyncio.get_running_loop()
+    desk = Desk(
+        store=daemon.store,
+        specs=daemon.book.specs,
+        publish=daemon.book.publish_text,
+        ring=lambda model: loop.call_soon_threadsafe(daemon.doorbell.ring, model),
+        health=daemon.wrong,
+        ready=daemon.not_ready,
+        scrape=lambda: generate_latest(daemon.metrics.registry),
+        token=os.environ.get(http.token_env),
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_api(desk), host=http.host, port=http.port, log_config=None, access_log=False
+        )
+    )
+    # Signals are the daemon's: it stops all services together.
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+
+    async def run(stop: asyncio.Event) -> None:
+        serving = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() takes the signals
+        await asyncio.wait(
+            [serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED
+        )
+        server.should_exit = True
+        await serving
+
+    return run
+
+
+def _watchdog(daemon: Daemon) -> Callable[[asyncio.Event], Awaitable[None]]:
+    async def run(stop: asyncio.Event) -> None:
+        # Stalls after rebalances are a known class of Kafka client bugs: a fresh process is the cure.
+        while not stop.is_set():
+            wrong = daemon.wrong()
+            if wrong:
+                log.error("stall worker", why="; ".join(wrong))
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 5.0)
+
+    return run
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+        # A client that waits for a broker which is away must not keep the process alive.
+        timer = threading.Timer(HARD_EXIT_AFTER_S, os._exit, args=(1,))
+        timer.daemon = True
+        timer.start()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, ask)

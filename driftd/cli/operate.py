@@ -1,0 +1,137 @@
+"""What people ask of a running daemon: retrain, roll back, approve, pause, accept, …"""
+
+import getpass
+import json
+from typing import Annotated, Any
+
+import typer
+
+Api = Annotated[str | None, typer.Option("--api", help="Address of the daemon.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+By = Annotated[str | None, typer.Option("--by", help="Who asks; default: the login name.")]
+
+
+def ask(
+    model: str,
+    verb: str,
+    arguments: dict[str, Any],
+    *,
+    api: str | None,
+    by: str | None,
+    as_json: bool,
+) -> None:
+    """Put one wish into the daemon's inbox and say what was accepted."""
+    from driftd.cli.client import call
+
+    body = {"by": by or getpass.getuser(), "arguments": arguments}
+    answer = call("POST", f"/api/models/{model}/{verb}", api=api, body=body)
+    if as_json:
+        print(json.dumps(answer))
+    else:
+        print(f"{verb} of {model} is in the inbox; `driftd status {model}` shows what follows")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the operators' verbs."""
+
+    @app.command()
+    def retrain(
+        model: str,
+        ref: Annotated[str, typer.Option(help="Why, e.g. a commit.")] = "",
+        api: Api = None,
+        by: By = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Train a challenger now, whatever the triggers say."""
+        ask(model, "retrain", {"ref": ref}, api=api, by=by, as_json=as_json)
+
+    @app.command()
+    def rollback(
+        model: str,
+        why: Annotated[str, typer.Option(help="For the journal.")] = "",
+        api: Api = None,
+        by: By = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Take the challenger (or the new champion) out of traffic at once."""
+        ask(model, "rollback", {"why": why}, api=api, by=by, as_json=as_json)
+
+    @app.command()
+    def approve(model: str, api: Api = None, by: By = None, as_json: AsJson = False) -> None:
+        """Let the proven challenger become champion."""
+        ask(model, "approve", {}, api=api, by=by, as_json=as_json)
+
+    @app.command()
+    def refuse(model: str, api: Api = None, by: By = None, as_json: AsJson = False) -> None:
+        """Send the proven challenger back; traffic returns to the champion."""
+        ask(model, "refuse", {}, api=api, by=by, as_json=as_json)
+
+    _register_pauses(app)
+    _register_answers(app)
+
+
+def _register_pauses(app: typer.Typer) -> None:
+    everything = Annotated[bool, typer.Option("--all", help="Every model of the fleet.")]
+
+    def switch(
+        verb: str, model: str | None, everyone: bool, api: str | None, by: str | None, as_json: bool
+    ) -> None:
+        from driftd.cli.client import call
+
+        if everyone == (model is not None):
+            raise typer.BadParameter("name one model, or say --all")
+        if model is not None:
+            ask(model, verb, {}, api=api, by=by, as_json=as_json)
+            return
+        answer = call("POST", f"/api/{verb}-all", api=api, body={"by": by or getpass.getuser()})
+        print(json.dumps(answer) if as_json else f"{verb}d: every model")
+
+    @app.command()
+    def pause(
+        model: Annotated[str | None, typer.Argument()] = None,
+        everyone: everything = False,
+        api: Api = None,
+        by: By = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Start nothing new; only a way back still runs."""
+        switch("pause", model, everyone, api, by, as_json)
+
+    @app.command()
+    def resume(
+        model: Annotated[str | None, typer.Argument()] = None,
+        everyone: everything = False,
+        api: Api = None,
+        by: By = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Undo a pause."""
+        switch("resume", model, everyone, api, by, as_json)
+
+
+def _register_answers(app: typer.Typer) -> None:
+    @app.command()
+    def accept(
+        model: str, incident: str, api: Api = None, by: By = None, as_json: AsJson = False
+    ) -> None:
+        """Say that an incident is the new normal, from its onset on."""
+        ask(model, "accept", {"incident": incident}, api=api, by=by, as_json=as_json)
+
+    @app.command()
+    def ignore(
+        model: str,
+        stream: str,
+        until: Annotated[str, typer.Option(help="RFC 3339 time or a span such as 7d.")],
+        api: Api = None,
+        by: By = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Let one stream alarm nobody for a while."""
+        ask(model, "ignore", {"stream": stream, "until": until}, api=api, by=by, as_json=as_json)
+
+    @app.command("false-alarm")
+    def false_alarm(
+        model: str, incident: str, api: Api = None, by: By = None, as_json: AsJson = False
+    ) -> None:
+        """Say that an incident was none; this measures the precision of the alarms."""
+        ask(model, "false_alarm", {"incident": incident}, api=api, by=by, as_json=as_json)

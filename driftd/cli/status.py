@@ -1,0 +1,58 @@
+"""`driftd status [MODEL] [--watch]`: what each model is doing, from the daemon's API."""
+
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def status(
+        model: Annotated[str | None, typer.Argument(help="One model; all without it.")] = None,
+        watch: Annotated[bool, typer.Option("--watch", help="Until Ctrl-C.")] = False,
+        api: Annotated[str | None, typer.Option("--api", help="Address of the daemon.")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    ) -> None:
+        """Show stages, incidents, evidence and the newest decisions."""
+        from rich.console import Console
+        from rich.live import Live
+
+        if as_json:
+            print(json.dumps(_fetch(model, api)))
+            return
+        console = Console()
+        if not watch:
+            console.print(_view(_fetch(model, api), full=model is not None))
+            return
+        with Live(console=console, refresh_per_second=2) as live:
+            try:
+                while True:
+                    live.update(_view(_fetch(model, api), full=model is not None))
+                    time.sleep(1.0)
+            except KeyboardInterrupt:
+                return
+
+
+def _fetch(model: str | None, api: str | None) -> list[dict[str, Any]]:
+    from driftd.cli.client import call
+
+    if model is None:
+        found: list[dict[str, Any]] = call("GET", "/api/models", api=api)
+        return found
+    return [call("GET", f"/api/models/{model}", api=api)]
+
+
+def _view(models: list[dict[str, Any]], *, full: bool) -> Any:
+    from rich.console import Group
+
+    from driftd.console.terminal import fleet_table, model_panel
+
+    if not models:
+        return "No model has a policy yet: driftd apply FILE"
+    if full:
+        return Group(*(model_panel(one) for one in models))
+    return fleet_table(models)

@@ -1,0 +1,177 @@
+"""The daemon's HTTP API: what is known may be read; what changes something needs the token."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import anyio.to_thread
+import msgspec
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from agents.events import OperatorAsked
+from driftd.clock import wall_now
+from driftd.console.report import render_report
+from driftd.console.status import decision_view, model_status
+from driftd.store.store import Store
+from policies.specs import ModelSpec
+
+VERBS = (
+    "accept", "approve", "canary", "false_alarm", "ignore", "pause", "promote", "refuse",
+    "resume", "retrain", "rollback",
+)  # fmt: skip
+
+
+class Asked(BaseModel):
+    """The body of a wish; ``request_id`` makes a repeated one count once."""
+
+    model_config = ConfigDict(extra="forbid")
+    by: str
+    arguments: dict[str, Any] = {}
+    request_id: str = ""
+
+
+class Published(BaseModel):
+    """The body of a policy."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the API stands on. ``publish`` returns a revision, or the mistakes it found.
+
+    ``health`` returns what is wrong, an empty tuple when nothing is.
+    """
+
+    store: Store
+    specs: Callable[[], dict[str, ModelSpec]]
+    publish: Callable[[str, str], tuple[int, tuple[str, ...]]]
+    ring: Callable[[str], None]
+    health: Callable[[], tuple[str, ...]]
+    ready: Callable[[], tuple[str, ...]]
+    scrape: Callable[[], bytes]
+    token: str | None
+
+
+def make_api(desk: Desk) -> FastAPI:
+    """The application. Without a token the daemon listens on loopback only; see the wiring."""
+    app = FastAPI(title="driftd", docs_url="/docs", redoc_url=None)
+    _add_health(app, desk)
+    _add_views(app, desk)
+    _add_wishes(app, desk)
+    return app
+
+
+def _add_health(app: FastAPI, desk: Desk) -> None:
+    @app.get("/health")
+    async def health() -> Response:
+        wrong = await anyio.to_thread.run_sync(desk.health)
+        return _verdict(wrong)
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        return _verdict(await anyio.to_thread.run_sync(desk.ready))
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        body = await anyio.to_thread.run_sync(desk.scrape)
+        return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _verdict(wrong: tuple[str, ...]) -> Response:
+    body = msgspec.json.encode({"ok": not wrong, "wrong": wrong})
+    return Response(body, 503 if wrong else 200, media_type="application/json")
+
+
+def _add_views(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/models")
+    def models() -> Response:
+        return _json([model_status(desk.store, spec, 5) for spec in desk.specs().values()])
+
+    @app.get("/api/models/{model}")
+    def one(model: str, decisions: int = 50) -> Response:
+        return _json(model_status(desk.store, _known(desk, model), decisions))
+
+    @app.get("/api/models/{model}/decisions")
+    def decisions(model: str, limit: int = 1000) -> Response:
+        _known(desk, model)
+        return _json([decision_view(row) for row in desk.store.views.decisions(model, limit)])
+
+    @app.get("/api/models/{model}/incidents")
+    def incidents(model: str) -> Response:
+        _known(desk, model)
+        return _json([msgspec.json.decode(r.body) for r in desk.store.views.incidents(model)])
+
+    @app.get("/api/models/{model}/report")
+    def report(model: str) -> Response:
+        page = render_report(desk.store, _known(desk, model))
+        return Response(page, media_type="text/html; charset=utf-8")
+
+    @app.get("/api/counts")
+    def counts() -> Response:
+        found = desk.store.views.counts()
+        return _json(
+            {
+                "records": dict(found.records),
+                "rejected": [[*key, n] for key, n in sorted(found.rejected.items())],
+                "paused_all": desk.store.flags.paused_all(),
+            }
+        )
+
+
+def _add_wishes(app: FastAPI, desk: Desk) -> None:
+    def authorised(request: Request) -> None:
+        if desk.token is None:
+            return
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not secrets.compare_digest(given.encode(), desk.token.encode()):
+            raise HTTPException(401, "this needs the daemon's token")
+
+    guard = Annotated[None, Depends(authorised)]
+
+    @app.post("/api/policies")
+    def publish(body: Published, _: guard) -> dict[str, Any]:
+        revision, mistakes = desk.publish(body.text, body.by)
+        if mistakes:
+            raise HTTPException(422, list(mistakes))
+        return {"revision": revision}
+
+    @app.post("/api/pause-all")
+    def pause_all(body: Asked, _: guard) -> dict[str, Any]:
+        desk.store.flags.pause_all(body.by)
+        return {"paused_all": True}
+
+    @app.post("/api/resume-all")
+    def resume_all(body: Asked, _: guard) -> dict[str, Any]:
+        desk.store.flags.resume_all(body.by)
+        return {"paused_all": False}
+
+    @app.post("/api/models/{model}/{verb}", status_code=202)
+    def ask(model: str, verb: str, body: Asked, _: guard) -> dict[str, Any]:
+        _known(desk, model)
+        if verb not in VERBS:
+            raise HTTPException(404, f"no such wish; known: {', '.join(VERBS)}")
+        request_id = body.request_id or secrets.token_hex(8)
+        asked = OperatorAsked(
+            verb=verb, by=body.by, arguments=body.arguments, request_id=request_id
+        )
+        desk.store.inbox.put(model, "operator", msgspec.json.encode(asked), request_id)
+        desk.ring(model)
+        return {"request_id": request_id, "wall_at": wall_now()}
+
+
+def _known(desk: Desk, model: str) -> ModelSpec:
+    specs = desk.specs()
+    if model not in specs:
+        known = ", ".join(sorted(specs)) or "none yet; publish a policy with `driftd apply FILE`"
+        raise HTTPException(404, f"no model {model!r}; known: {known}")
+    return specs[model]
+
+
+def _json(value: Any) -> Response:
+    # NaN has no JSON form; what could not be measured is null.
+    return Response(msgspec.json.encode(value), media_type="application/json")

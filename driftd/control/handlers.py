@@ -1,0 +1,137 @@
+"""One handler a kind of command: what the lifecycle wants, done by trainers, registry and router."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from agents.commands import (
+    LoadProfile,
+    MarkChallenger,
+    MoveAlias,
+    PublishDecisions,
+    SetTraffic,
+    TagVersion,
+)
+from detectors.profile import Profile
+from driftd.clients.registry import Registry
+from driftd.control.executor import Ended, Handler
+from driftd.data.archive import Archive
+from driftd.errors import RefusedError
+from driftd.routers.contract import Router
+from driftd.store.store import Store
+from driftd.trainers.contract import Trainer
+from policies.specs import ModelSpec
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything that the handlers reach for."""
+
+    store: Store
+    archive: Archive
+    registry: Registry
+    trainers: Mapping[str, Trainer]
+    routers: Mapping[str, Router]
+    work: Path
+    spec: Callable[[str], ModelSpec | None]
+    publish: Callable[[bytes, bytes], Any]
+    """Coroutine function: (key, value) to the topic of decisions."""
+
+    def spec_of(self, model: str) -> ModelSpec:
+        """The policy in force; refused where it was withdrawn meanwhile."""
+        spec = self.spec(model)
+        if spec is None:
+            raise RefusedError(f"{model} has no policy any more")
+        return spec
+
+
+def handlers(world: World) -> dict[str, Handler]:
+    """kind of command -> its handler; trainings and evaluations stand in ``control.training``."""
+    return {
+        "traffic": Traffic(world),
+        "alias": Aliases(world),
+        "challenger": Challenger(world),
+        "tag": Tags(world),
+        "profile": Profiles(world),
+        "decisions": Decisions(world),
+    }
+
+
+class _OfWorld:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+
+class Traffic(_OfWorld):
+    """Makes the router's traffic equal the routing. A repeated epoch is the same routing."""
+
+    async def __call__(self, command: SetTraffic, attempt: int) -> Ended:
+        router = self._world.routers.get(command.router)
+        if router is None:
+            known = ", ".join(sorted(self._world.routers)) or "none"
+            raise RefusedError(f"no router {command.router!r} in the settings; known: {known}")
+        await asyncio.to_thread(router.apply, command.routing)
+        return Ended(result={"epoch": command.routing.epoch})
+
+
+class Aliases(_OfWorld):
+    """Moves the champion alias by the registry's protocol."""
+
+    async def __call__(self, command: MoveAlias, attempt: int) -> Ended:
+        return Ended(result=await asyncio.to_thread(self._world.registry.move_champion, command))
+
+
+class Challenger(_OfWorld):
+    """Marks a version as challenger; refused if it cannot be loaded."""
+
+    async def __call__(self, command: MarkChallenger, attempt: int) -> Ended:
+        return Ended(result=await asyncio.to_thread(self._world.registry.mark, command))
+
+
+class Tags(_OfWorld):
+    """Tags a version."""
+
+    async def __call__(self, command: TagVersion, attempt: int) -> Ended:
+        return Ended(result=await asyncio.to_thread(self._world.registry.tag, command))
+
+
+class Profiles(_OfWorld):
+    """Brings a version's reference profile from the registry into the store."""
+
+    async def __call__(self, command: LoadProfile, attempt: int) -> Ended:
+        return await asyncio.to_thread(self._load, command)
+
+    def _load(self, command: LoadProfile) -> Ended:
+        registry, name = self._world.registry, command.registry
+        version = command.version or registry.aliases(name).get(command.champion_alias, "")
+        if not version:
+            raise RefusedError(
+                f"{name} has no alias {command.champion_alias!r}: point it at the version that "
+                "serves (MlflowClient.set_registered_model_alias)"
+            )
+        blob = registry.profile_bytes(name, version)
+        if blob is None:
+            raise RefusedError(
+                f"{name} {version} has no reference profile: make one from its training data with "
+                "`driftd data profile` and log it with the version"
+            )
+        Profile.from_bytes(blob)
+        profile_id = self._world.store.profiles.put(command.model, version, blob)
+        return Ended(result={"version": version, "profile_id": profile_id})
+
+
+class Decisions(_OfWorld):
+    """Publishes the journal's new lines, one record a decision, keyed by model."""
+
+    async def __call__(self, command: PublishDecisions, attempt: int) -> Ended:
+        for decided in command.decisions:
+            value = {"v": 1, "model": command.model, **msgspec.to_builtins(decided)}
+            await self._world.publish(command.model.encode(), msgspec.json.encode(value))
+        return Ended()

@@ -1,0 +1,67 @@
+"""The policies in force: published to the store by compare-and-set, read from there alone."""
+
+import hashlib
+from dataclasses import replace
+
+import msgspec
+
+from driftd.errors import DriftdError
+from driftd.store.rows import PolicyRow
+from driftd.store.store import Store
+from driftd.yamlfile import parse_yaml
+from policies.checker import check
+from policies.specs import ModelSpec
+
+
+class PolicyError(DriftdError):
+    """A published policy no longer compiles; publish it again with this version of driftd."""
+
+
+class PolicyBook:
+    """Compiled policies by revision. Reads are cheap: only a new revision is compiled."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._compiled: dict[str, ModelSpec] = {}
+
+    def publish(self, text: str, by: str, spec: ModelSpec) -> int:
+        """Make this text the policy of its model; the same content keeps its revision."""
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._store.policies.publish(
+            spec.model, text, digest, by, msgspec.json.encode(_plain(spec))
+        )
+
+    def publish_text(self, text: str, by: str) -> tuple[int, tuple[str, ...]]:
+        """Check and publish; the revision, or 0 and every mistake as ``line:column: …``."""
+        file = parse_yaml(text)
+        spec, mistakes = check(file.values)
+        located = file.locate(mistakes)
+        if spec is None or located:
+            return 0, tuple(f"{one.mark.line}:{one.mark.column}: {one.mistake}" for one in located)
+        return self.publish(text, by, spec), ()
+
+    def specs(self) -> dict[str, ModelSpec]:
+        """Every model's spec in force, with its revision and digest filled in."""
+        return {row.model: self._compile(row) for row in self._store.policies.all()}
+
+    def spec(self, model: str) -> ModelSpec | None:
+        """One model's spec in force, or None where no policy was published."""
+        row = self._store.policies.current(model)
+        return None if row is None else self._compile(row)
+
+    def _compile(self, row: PolicyRow) -> ModelSpec:
+        known = self._compiled.get(row.model)
+        if known is not None and (known.revision, known.digest) == (row.revision, row.digest):
+            return known
+        spec, mistakes = check(parse_yaml(row.text).values)
+        if spec is None:
+            told = "; ".join(str(mistake) for mistake in mistakes)
+            raise PolicyError(f"policy {row.model} revision {row.revision}: {told}")
+        compiled = replace(spec, revision=row.revision, digest=row.digest)
+        self._compiled[row.model] = compiled
+        return compiled
+
+
+def _plain(spec: ModelSpec) -> object:
+    # Frozen sets have no JSON form; their order must not depend on the process.
+    return msgspec.to_builtins(spec, enc_hook=sorted)

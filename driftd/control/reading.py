@@ -1,0 +1,88 @@
+"""Rows of the store as the agents' values."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from agents.codec import decode_arm, merge_arms
+from agents.events import (
+    Arm,
+    ArmCounts,
+    ArmsObserved,
+    CommandDone,
+    OperatorAsked,
+    PaneClosed,
+    RegistryObserved,
+)
+from agents.stages.contract import LifecycleEvent
+from driftd.store.rows import InboxRow, IncrementRow, PaneRow, PartialRow
+
+SOURCE = "source:"
+INBOX_EVENTS = {
+    "result": CommandDone,
+    "operator": OperatorAsked,
+    "registry": RegistryObserved,
+}
+
+
+def pane_of(start: float, end: float, partials: Iterable[PartialRow]) -> PaneClosed:
+    """The closed bucket [start, end) from what the flushes saw of it, in any order."""
+    arms: dict[Arm, ArmCounts] = {}
+    sources: dict[str, ArmCounts] = {}
+    for row in partials:
+        counts = decode_arm(row.blob)
+        if row.variant.startswith(SOURCE):
+            name = row.variant.removeprefix(SOURCE)
+            sources[name] = merge_arms(sources[name], counts) if name in sources else counts
+        else:
+            arm = Arm(row.version, row.variant)  # type: ignore[arg-type]
+            arms[arm] = merge_arms(arms[arm], counts) if arm in arms else counts
+    return PaneClosed(
+        start=start, end=end, arms=dict(sorted(arms.items())), sources=dict(sorted(sources.items()))
+    )
+
+
+def panes_of(rows: Sequence[PaneRow]) -> list[PaneClosed]:
+    """Stored panes as events, oldest first; rows of one start are the arms of one pane."""
+    starts: dict[float, list[PaneRow]] = defaultdict(list)
+    for row in rows:
+        starts[row.start].append(row)
+    return [_stored(start, starts[start]) for start in sorted(starts)]
+
+
+def _stored(start: float, rows: list[PaneRow]) -> PaneClosed:
+    arms: dict[Arm, ArmCounts] = {}
+    sources: dict[str, ArmCounts] = {}
+    for row in rows:
+        if not row.blob:
+            continue
+        if row.variant.startswith(SOURCE):
+            sources[row.variant.removeprefix(SOURCE)] = decode_arm(row.blob)
+        else:
+            arms[Arm(row.version, row.variant)] = decode_arm(row.blob)  # type: ignore[arg-type]
+    return PaneClosed(
+        start=start,
+        end=rows[0].end,
+        arms=dict(sorted(arms.items())),
+        sources=dict(sorted(sources.items())),
+        late=sum(row.late for row in rows),
+        complete=all(row.complete for row in rows),
+    )
+
+
+def observed(rows: Iterable[IncrementRow]) -> list[ArmsObserved]:
+    """Increments as events, in arrival order; rows of one flush are one event."""
+    flushes: dict[float, dict[Arm, ArmCounts]] = {}
+    for row in rows:
+        arms = flushes.setdefault(row.at, {})
+        arm = Arm(row.version, row.variant)  # type: ignore[arg-type]
+        counts = decode_arm(row.blob)
+        arms[arm] = merge_arms(arms[arm], counts) if arm in arms else counts
+    return [ArmsObserved(at=at, arms=arms) for at, arms in flushes.items()]
+
+
+def told(row: InboxRow) -> LifecycleEvent:
+    """An inbox row as the event it is."""
+    event: LifecycleEvent = msgspec.json.decode(row.payload, type=INBOX_EVENTS[row.kind])
+    return event

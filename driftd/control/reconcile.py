@@ -1,0 +1,93 @@
+"""The reconcile tick: what the registry and the router say, held against what the store wants."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+import structlog
+
+from agents.events import RegistryObserved
+from agents.ids import op_id
+from agents.lifecycle import desired_routing
+from agents.snapshot import Snapshot
+from driftd.clients.registry import Registry
+from driftd.control.doorbell import Doorbell, Ownership
+from driftd.errors import OutsideError
+from driftd.routers.contract import Router
+from driftd.store.store import Store
+from policies.specs import ModelSpec
+
+log = structlog.get_logger()
+
+EVERY_S = 5.0
+
+
+class Reconcile:
+    """Observes the aliases of owned models and republishes their traffic in full.
+
+    The topic of traffic is not compacted everywhere, and a server may start late: what holds now is
+    told again and again. Both are level-triggered: missing one tick costs one tick.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        routers: Mapping[str, Router],
+        specs: Callable[[], dict[str, ModelSpec]],
+        ownership: Ownership,
+        doorbell: Doorbell,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._routers = routers
+        self._specs = specs
+        self._ownership = ownership
+        self._doorbell = doorbell
+        self._seen: dict[str, RegistryObserved] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``; an outage is told once a tick and waited out."""
+        while not stop.is_set():
+            for spec in (await asyncio.to_thread(self._specs)).values():
+                if self._ownership.owns(spec.model):
+                    await self._one(spec)
+            try:
+                await asyncio.wait_for(stop.wait(), EVERY_S)
+            except TimeoutError:
+                continue
+
+    async def _one(self, spec: ModelSpec) -> None:
+        try:
+            if await asyncio.to_thread(self._observe, spec):
+                self._doorbell.ring(spec.model)
+            await asyncio.to_thread(self._republish, spec)
+        except OutsideError as error:
+            log.warning("miss reconcile", model=spec.model, why=str(error))
+
+    def _observe(self, spec: ModelSpec) -> bool:
+        registry = spec.registry
+        aliases = self._registry.aliases(registry.name)
+        observed = RegistryObserved(
+            champion=aliases.get(registry.champion),
+            challenger=aliases.get(registry.challenger),
+            previous=aliases.get(registry.previous),
+        )
+        if observed == self._seen.get(spec.model):
+            return False
+        row = self._store.control.model_row(spec.model)
+        # Seen again by a restarted worker at the same revision it is the same observation.
+        request = op_id(spec.model, "registry", row.revision, *aliases.items())
+        self._store.inbox.put(spec.model, "registry", msgspec.json.encode(observed), request)
+        self._seen[spec.model] = observed
+        return True
+
+    def _republish(self, spec: ModelSpec) -> None:
+        if spec.canary is None:
+            return
+        row = self._store.control.model_row(spec.model)
+        lifecycle = Snapshot.from_bytes(row.snapshot, row.snapshot_format).lifecycle
+        routing = desired_routing(lifecycle, spec)
+        router = self._routers.get(spec.canary.router)
+        if routing is not None and router is not None:
+            router.republish([routing])
