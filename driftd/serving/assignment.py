@@ -4,6 +4,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import msgspec
+
 from agents.commands import Route, Routing, Shadow
 
 CHAMPION = "champion"
@@ -79,29 +81,20 @@ def plan_for(routing: Routing, loaded: AbstractSet[str], current: Plan | None) -
     Traffic of versions not yet loaded stays with what answers now; a barred version gets none.
     """
     usable = loaded - set(routing.barred)
-    weights: dict[tuple[str, str], float] = {}
-    missing = 0.0
-    for route in routing.routes:
-        if route.version in usable:
-            key = (route.version, route.variant)
-            weights[key] = weights.get(key, 0.0) + route.weight
-        else:
-            missing += route.weight
     keeper = _keeper(routing, usable, current)
     if keeper is None:
         return None
+    routes = {r.version: r for r in routing.routes if r.version in usable}
+    missing = sum(r.weight for r in routing.routes if r.version not in usable)
     if missing:
-        key = (keeper.version, keeper.variant)
-        weights[key] = weights.get(key, 0.0) + missing
-    ordered = sorted(weights.items(), key=lambda item: (item[0][1] != CHALLENGER, item[0][0]))
+        kept = routes.get(keeper.version, keeper)
+        weight = missing + (kept.weight if keeper.version in routes else 0.0)
+        routes[keeper.version] = msgspec.structs.replace(kept, weight=weight)
+    ordered = sorted(routes.values(), key=lambda r: (r.variant != CHALLENGER, r.version))
     return Plan(
         model=routing.model,
         epoch=routing.epoch,
-        routes=tuple(
-            Route(version=version, variant=variant, weight=weight)
-            for (version, variant), weight in ordered
-            if weight > 0
-        ),
+        routes=tuple(route for route in ordered if route.weight > 0),
         shadows=tuple(s for s in routing.shadows if s.version in usable and s.share > 0),
         fallback=keeper,
     )

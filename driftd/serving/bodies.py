@@ -142,6 +142,6 @@ def _said(error: msgspec.DecodeError) -> str:
     """msgspec says ``Expected …, got … - at `$.instances[3]```: the place goes first."""
     what, found, place = str(error).rpartition(" - at `")
     if not found:
-        return str(error)
+        what, place = str(error), ""
     where = place.rstrip("`").removeprefix("$").removeprefix(".") or "the body"
     return f"{where}: {what[:1].lower()}{what[1:]}"

@@ -49,7 +49,13 @@ class ScoringError(DriftdError):
 
 
 class UnfitError(ScoringError):
-    """The instances do not fit the model's signature; the caller must change them."""
+    """An instance does not fit the model's signature; the caller must change it."""
+
+    def __init__(self, what: str, at: int) -> None:
+        super().__init__(f"instances[{at}].{what}")
+        self.what = what
+        self.at = at
+        """Its index among the rows that were asked."""
 
 
 class _Ready(msgspec.Struct):
@@ -63,7 +69,7 @@ class _Ready(msgspec.Struct):
 class _Answer(msgspec.Struct):
     scores: list[float] | None = None
     error: str = ""
-    input: bool = False
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +143,9 @@ class Child:
                 self._epitaph(f"gave no answer in {self._spec.score_timeout_s:g} s")
             ) from None
         if answer.scores is None:
-            raise (UnfitError if answer.input else ScoringError)(answer.error)
+            if answer.at is not None:
+                raise UnfitError(answer.error, answer.at)
+            raise ScoringError(answer.error)
         return answer.scores
 
     async def wait(self) -> None:

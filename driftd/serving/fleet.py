@@ -1,13 +1,13 @@
 """The versions in memory: started when wanted, stopped after their last answer when not."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
 import structlog
 
-from driftd.serving.child import Child
-from driftd.serving.served import ServedVersion, Start
+from driftd.serving.child import Row
+from driftd.serving.served import ModelProcess, ServedVersion, Start
 
 log = structlog.get_logger()
 
@@ -19,6 +19,8 @@ class Fleet:
         self._start = start
         self._on_loaded = on_loaded
         self._versions: dict[str, ServedVersion] = {}
+        self.sample: Sequence[Row] = ()
+        """A few rows that were asked lately."""
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
@@ -38,7 +40,7 @@ class Fleet:
             log.info("loading version", version=version)
             self._add(version, None)
 
-    def adopt(self, child: Child) -> None:
+    def adopt(self, child: ModelProcess) -> None:
         """Take over a child that was started elsewhere (by its alias)."""
         self._add(child.version, child)
 
@@ -56,7 +58,7 @@ class Fleet:
         while self._leaving:
             await asyncio.wait(self._leaving)
 
-    def _add(self, version: str, child: Child | None) -> None:
-        served = ServedVersion(version, self._start, self._on_loaded, child)
+    def _add(self, version: str, child: ModelProcess | None) -> None:
+        served = ServedVersion(version, self._start, self._on_loaded, lambda: self.sample, child)
         self._versions[version] = served
         served.run()

@@ -3,7 +3,7 @@
 Standalone: imports none of driftd, so that a model's own libraries and ours never meet. Frames are
 a length (4 bytes, big-endian) and that much msgpack. It says first `{"ready": true, "version",
 "positive", "negative"}` or `{"ready": false, "error"}`; then each `{"instances": [...]}` is answered
-by `{"scores": [...]}` or by `{"error", "input": bool}` (`input`: the instances are to blame).
+by `{"scores": [...]}` or by `{"error", "at"}` (`at`: the index of the instance that is to blame, or null).
 It ends when the socket does.
 """
 
@@ -28,7 +28,11 @@ LENGTH = struct.Struct(">I")
 
 
 class InputError(Exception):
-    """The instances do not fit the model's signature."""
+    """The instance `at` does not fit the model's signature."""
+
+    def __init__(self, what: str, at: int) -> None:
+        super().__init__(what)
+        self.at = at
 
 
 class Columns:
@@ -37,6 +41,7 @@ class Columns:
     def __init__(self, names: Sequence[str] | None, types: Mapping[str, np.dtype[Any]]) -> None:
         self._names = names
         self._types = types
+        self._texts: set[str] = set()
 
     def frame(self, rows: Sequence[Row]) -> pd.DataFrame:
         """A missing key becomes NaN or None; keys that the model does not know are left out."""
@@ -49,16 +54,18 @@ class Columns:
         values = [row.get(name) for row in rows]
         wanted = self._types.get(name)
         if wanted is None:
-            # Without a signature a column is a number unless a text stands in it.
+            # Without a signature a column is a number unless a text stands, or once stood, in it.
             if any(isinstance(value, str) for value in values):
+                self._texts.add(name)
                 return values
+            if name in self._texts and all(value is None for value in values):
+                return pd.array(values, dtype="str")
             return np.array(values, dtype=np.float64)
         is_text = wanted.kind in "UO"
         for at, value in enumerate(values):
             if value is not None and isinstance(value, str) is not is_text:
                 kind = "a text" if is_text else "a number"
-                message = f"instances[{at}].{name}: the model needs {kind}, got {value!r}"
-                raise InputError(message)
+                raise InputError(f"{name}: the model needs {kind}, got {value!r}", at)
         if is_text:
             return pd.array(values, dtype="str")
         numbers = np.array(values, dtype=np.float64)
@@ -92,8 +99,8 @@ class Scorer:
         """The first call pays for lazy imports and pools; a row of gaps may be refused."""
         try:
             self.scores([{}])
-        except Exception as error:  # noqa: BLE001  (a refusal of this row says nothing)
-            print(f"warming up: {type(error).__name__}: {error}")  # noqa: T201
+        except Exception:  # noqa: BLE001  (a refusal of this row says nothing)
+            return
 
 
 def load(folder: str) -> Scorer:
@@ -142,9 +149,9 @@ def serve(channel: socket.socket, scorer: Scorer) -> None:
             try:
                 answer: dict[str, Any] = {"scores": scorer.scores(asked["instances"])}
             except InputError as error:
-                answer = {"error": str(error), "input": True}
+                answer = {"error": str(error), "at": error.at}
             except Exception as error:  # noqa: BLE001  (whatever a model raises is an answer)
-                answer = {"error": f"{type(error).__name__}: {error}"[:500], "input": False}
+                answer = {"error": f"{type(error).__name__}: {error}"[:500], "at": None}
             _send(channel, answer)
 
 

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 # How long a call waits for a process that is being restarted when nobody else can answer.
 PATIENCE_S = 60.0
+SAMPLE_ROWS = 16
 _CANNOT = (ChildDiedError, ScoringError, OverloadedError)
 
 
@@ -67,6 +68,7 @@ class Predictor:
         plan = self._switch.plan
         if plan is None:
             raise NotReadyError
+        self._switch.fleet.sample = call.rows[:SAMPLE_ROWS]
         groups = _draw(plan, call)
         if len(groups) == 1:
             scored = [await self._answer(plan, call, groups[0], started)]
@@ -158,6 +160,9 @@ class Predictor:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 scores = await served.score(rows, patient=patient, alone=alone)
+        except UnfitError as error:
+            # The caller counts in his call, the version in what it was asked.
+            raise UnfitError(error.what, group.at[error.at]) from None
         except TimeoutError:
             raise ChildDiedError(
                 f"version {group.route.version} gave no answer in {PATIENCE_S:g} s: "

@@ -1,15 +1,17 @@
 """A model version that is kept alive: one child, restarted when it dies, asked in micro-batches."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
 from driftd.clock import steady_now
 from driftd.errors import DriftdError
-from driftd.serving.child import Child, ChildDiedError, LoadError, Row, ScoringError
+from driftd.serving.child import ChildDiedError, LoadError, Row, ScoringError
 
 log = structlog.get_logger()
 
@@ -22,7 +24,32 @@ SOUND_LIFE_S = 60.0
 
 POSITIVE_FROM = 0.5
 
-Start = Callable[[str], Awaitable[Child]]
+
+class ModelProcess(Protocol):
+    """A loaded version that is asked one batch at a time; `child.Child` is the real one."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def positive(self) -> str: ...
+    @property
+    def negative(self) -> str: ...
+
+    async def ask(self, rows: Sequence[Row]) -> list[float]:
+        """One score a row. Raises ChildDiedError, ScoringError or UnfitError."""
+        ...
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+
+# Starts a process for a version; raises LoadError.
+Start = Callable[[str], Awaitable[ModelProcess]]
 
 
 class OverloadedError(DriftdError):
@@ -47,7 +74,9 @@ class ServedVersion:
     version: str
     start: Start
     on_loaded: Callable[[str], None]
-    child: Child | None = None
+    sample: Callable[[], Sequence[Row]]
+    """Rows that were asked lately, to warm a new process with."""
+    child: ModelProcess | None = None
     was_loaded: bool = False
     problem: str = ""
     """Why there is no child now; empty while all is well."""
@@ -116,8 +145,8 @@ class ServedVersion:
         while True:
             started = steady_now()
             try:
-                child = self.child or await self.start(self.version)
-            except LoadError as error:
+                child = self.child or await self._started()
+            except (LoadError, ChildDiedError) as error:
                 self.problem = str(error)
                 log.warning("could not load version", version=self.version, problem=self.problem)
             else:
@@ -127,7 +156,19 @@ class ServedVersion:
             await asyncio.sleep(back_off)
             back_off = min(BACK_OFF_MAX_S, max(BACK_OFF_FIRST_S, 2 * back_off))
 
-    async def _keep(self, child: Child) -> None:
+    async def _started(self) -> ModelProcess:
+        """A new process that has answered once, so that no caller pays for its first answer."""
+        child = await self.start(self.version)
+        try:
+            if rows := self.sample():
+                with contextlib.suppress(ScoringError):
+                    await child.ask(rows)
+        except BaseException:
+            await child.stop()
+            raise
+        return child
+
+    async def _keep(self, child: ModelProcess) -> None:
         """Work with `child` until it ends."""
         self.child, self.problem = child, ""
         self.labels = (child.negative, child.positive)
@@ -149,7 +190,7 @@ class ServedVersion:
         log.warning("version died", version=self.version, pid=child.pid)
         self._fail(self.problem, patient_too=False)
 
-    async def _answer(self, child: Child) -> None:
+    async def _answer(self, child: ModelProcess) -> None:
         """Answer batch after batch; returns when the child has died on one."""
         while True:
             batch = self._take()
@@ -194,7 +235,7 @@ class ServedVersion:
                 _settle([job], ChildDiedError(why))
 
 
-async def _ask(child: Child, batch: list[_Job]) -> None:
+async def _ask(child: ModelProcess, batch: list[_Job]) -> None:
     """Ask for a batch; when the model refuses it, for each request alone: one caller's bad
     instance is not another's failure. Raises ChildDiedError."""
     try:

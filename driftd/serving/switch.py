@@ -4,9 +4,8 @@ import structlog
 
 from agents.commands import Route, Routing
 from driftd.serving.assignment import CHAMPION, Plan, is_complete, plan_for, wanted
-from driftd.serving.child import Child
 from driftd.serving.fleet import Fleet
-from driftd.serving.served import Start
+from driftd.serving.served import ModelProcess, Start
 
 log = structlog.get_logger()
 
@@ -38,7 +37,7 @@ class Switch:
         self.fleet.need(wanted(routing))
         return True
 
-    def adopt(self, child: Child) -> None:
+    def adopt(self, child: ModelProcess) -> None:
         """Serve the champion that its alias named, for as long as no routing is known."""
         self.fleet.adopt(child)
         route = Route(version=child.version, variant=CHAMPION, weight=1.0)
