@@ -7,6 +7,7 @@ from cronsim import CronSim, CronSimError
 
 from policies.specs import Schedule
 
+_LONGEST_JUMP_S = 2 * 3_600
 # Any moment: an expression is right or wrong at every one of them.
 _SOME_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -21,10 +22,11 @@ def last_due(schedule: Schedule, now: float) -> float | None:
     1357542000.0
     """
     zone = ZoneInfo(schedule.timezone)
-    # Searching backwards never answers the moment it starts at, so it starts after this second.
-    start = datetime.fromtimestamp(int(now) + 1, UTC).astimezone(zone)
-    moment = next(CronSim(schedule.cron, start, reverse=True), None)
-    return None if moment is None else moment.timestamp()
+    # The hour that comes twice looks like its first coming: the search starts behind it, or the
+    # newest slot would be forgotten for that hour.
+    start = datetime.fromtimestamp(int(now) + _LONGEST_JUMP_S, UTC).astimezone(zone)
+    moments = (moment.timestamp() for moment in CronSim(schedule.cron, start, reverse=True))
+    return next((moment for moment in moments if moment <= now), None)
 
 
 def cron_problem(cron: str, timezone: str) -> tuple[str, str]:
