@@ -25,6 +25,8 @@ class Skip(StrEnum):
 
     NO_POLICY = "no_policy"
     NO_SUBSCRIBER = "no_subscriber"
+    NO_ID = "label_without_id"
+    TOO_MANY_VERSIONS = "too_many_versions"
 
 
 class Repair(StrEnum):
@@ -53,6 +55,8 @@ EXPLANATIONS: dict[str, str] = {
     Refusal.EMPTY: "none of features, vectors, score, prediction, label, error is there",
     Skip.NO_POLICY: "no policy is published for this model",
     Skip.NO_SUBSCRIBER: "no policy subscribes to this source",
+    Skip.NO_ID: "a label names no prediction: `id` is missing",
+    Skip.TOO_MANY_VERSIONS: "more versions of a model answered at once than are kept apart",
     Repair.SLOW_PATH: "the record needed the slow path",
     Repair.NOT_FINITE: "a NaN, an infinity or a number beyond float64 was taken as missing",
     Repair.LONG_STRING: "a string above the limit was taken as missing",

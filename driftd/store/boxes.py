@@ -81,7 +81,7 @@ class Outbox:
         news = {"state": "new", "owner": "", "lease_until": 0.0, "not_before": not_before}
         return self._change(op_id, attempt, worker, {**news, "reason": reason})
 
-    def finish(  # noqa: PLR0917 -- the lease's three names, then what CommandDone says
+    def finish(
         self,
         op_id: str,
         attempt: int,

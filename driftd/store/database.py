@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from driftd.clock import wall_now
-from driftd.errors import MistakeError
+from driftd.errors import MistakeError, UnreachableError
 
 BUSY_TIMEOUT_MS = 10_000
 # Fewer than any driver's limit on the parameters of one statement.
@@ -43,14 +44,15 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One read transaction; on SQLite all of it sees one moment."""
-        with self.engine.connect() as connection, connection.begin():
+        """One read transaction; on SQLite all of it sees one moment. Raises UnreachableError."""
+        with _reached(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One write transaction; it is rolled back by any exception."""
-        with self._lock, self.engine.connect() as connection:
+        """One write transaction, rolled back by any exception. Raises UnreachableError: whether it
+        was committed is then unknown."""
+        with _reached(), self._lock, self.engine.connect() as connection:
             connection = connection.execution_options(**{_WRITES: True})  # noqa: PLW2901
             with connection.begin():
                 yield connection
@@ -67,6 +69,15 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """A store that is away, busy for too long or ends our session: to be tried again."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise UnreachableError(f"store: {error}") from error
 
 
 def make_engine(url: str) -> Engine:

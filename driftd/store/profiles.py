@@ -2,7 +2,7 @@
 
 import hashlib
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from driftd.store.database import Database, put_all
 from driftd.store.rows import ProfileRow, ProfileWrite
@@ -19,6 +19,12 @@ class Profiles:
         """The model's current profile, or None."""
         with self._database.reading() as connection:
             return _current(connection, model)[0]
+
+    def current_ids(self) -> dict[str, int]:
+        """Model -> id of its current profile, for caches."""
+        query = select(profile.c.model, func.max(profile.c.profile_id)).group_by(profile.c.model)
+        with self._database.reading() as connection:
+            return {model: int(newest) for model, newest in connection.execute(query)}
 
     def put(self, model: str, version: str, blob: bytes) -> int:
         """Make ``blob`` the model's current profile; the same one again keeps its id."""
