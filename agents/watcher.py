@@ -35,8 +35,8 @@ _EDGE_S = 1e-6
 class Watcher:
     """Watches one model. Pure: the same events in the same order, the same steps, bit for bit.
 
-    Buckets come in order and without gaps, empty ones included; one that came before is refused
-    (ValueError), since its evidence would count twice.
+    Buckets come in order and without gaps, empty ones included. One that came before changes
+    nothing: its evidence would count twice.
     """
 
     def __init__(self, spec: ModelSpec, profile: Profile | None) -> None:
@@ -71,7 +71,7 @@ class Watcher:
     ) -> WatchStep:
         """A bucket closed. ``history``: what ``wants_history`` asked for, in any order."""
         if pane.end <= state.closed:
-            raise ValueError(f"the bucket that ends at {pane.end} came before")
+            return WatchStep(state=state)
         journal = self._journal(state, pane.end)
         rules, alarms = self._rules.on_bucket(state.rules, pane, fitted)
         since = state.learning_since
@@ -89,6 +89,8 @@ class Watcher:
     def on_quality(self, state: WatchState, event: QualityMatured, champion: str) -> WatchStep:
         """The labels of a bucket are as complete as they get. ``champion``: the version that holds
         the alias now; a rule's window never mixes versions."""
+        if event.end <= state.matured:
+            return WatchStep(state=state)
         journal = self._journal(state, max(state.closed, event.end))
         rules: Mapping[str, RuleTrack] = state.rules
         if champion != state.champion:
@@ -103,12 +105,15 @@ class Watcher:
         )
         if self._watches_arrival():
             alarms = [*alarms, *fired]
-        state = msgspec.structs.replace(state, rules=rules, champion=champion, arrival=arrival)
+        state = msgspec.structs.replace(
+            state, rules=rules, champion=champion, arrival=arrival, matured=event.end
+        )
         return self._close(state, journal, alarms)
 
     def on_operator(self, state: WatchState, asked: OperatorAsked, now: float) -> WatchStep:
         """A person answered: ``accept`` and ``false_alarm`` with ``incident_id``, ``ignore`` with
-        ``stream`` and ``until`` (seconds). ValueError says what is wrong with the request."""
+        ``stream`` and ``until`` (seconds). A request that makes no sense is answered by a decision
+        that says so. Other verbs are not the watcher's and change nothing."""
         journal = self._journal(state, max(state.closed, now))
         state = answer(self._spec, state, asked, journal)
         return self._close(state, journal, [])

@@ -23,7 +23,7 @@ def answer(
     incident = next((i for i in journal.open if i.incident_id == wanted), None)
     if incident is None:
         open_ids = ", ".join(i.incident_id for i in journal.open) or "none"
-        raise ValueError(f"no open incident {wanted!r}; open are: {open_ids}")
+        return _refuse(state, asked, journal, f"no open incident {wanted!r}; open: {open_ids}")
     if asked.verb == "accept":
         journal.close(incident, "accepted", "its streams are the new normal", by=asked.by)
         return _accept(spec, state, incident)
@@ -31,6 +31,11 @@ def answer(
     # One budget period at most: a stream must not be blind for ever because it never came back.
     until = journal.at + spec.drift.budget_s
     return _mute(state, incident, Mute(why="refuted", until=until))
+
+
+def _refuse(state: WatchState, asked: OperatorAsked, journal: Journal, why: str) -> WatchState:
+    journal.note(f"refused: {asked.verb}", why, dict(asked.arguments), by=asked.by)
+    return state
 
 
 def is_muted(state: WatchState, stream: str, rule: str) -> bool:
@@ -57,7 +62,7 @@ def _level(name: str, levels: Mapping[tuple[str, str], float]) -> float:
 def _ignore(state: WatchState, asked: OperatorAsked, journal: Journal) -> WatchState:
     stream, until = str(asked.arguments.get("stream", "")), asked.arguments.get("until")
     if not stream or not isinstance(until, int | float):
-        raise ValueError("ignore needs a stream and until when, in seconds since 1970")
+        return _refuse(state, asked, journal, "ignore needs a stream and until when, in seconds")
     journal.note(
         f"ignore {stream}", f"{asked.by} asked for it", {"until": float(until)}, by=asked.by
     )

@@ -15,12 +15,14 @@ FORMAT = 1
 
 class ShareFit(msgspec.Struct, frozen=True, kw_only=True):
     """The null of a share stream: ``normal`` share, ``limit`` = normal moved by the tolerance, and
-    the between-pane ``excess`` variance in units of p(1 - p)."""
+    the between-pane ``excess`` variance in units of p(1 - p). ``highest``: the third highest share
+    of a burn-in pane, up to which the stream is known to wander by itself."""
 
     normal: float
     tolerance: float
     limit: float
     excess: float
+    highest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Alarms become incidents: one open at a time of each kind, which others join and quiet ends."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -62,7 +62,7 @@ class Journal:
 
     def take(self, alarms: Sequence[Alarm]) -> None:
         """Group alarms: data faults first, since what they explain is no drift."""
-        for alarm in sorted(alarms, key=lambda alarm: alarm.kind):
+        for alarm in sorted(map(self._weighed, alarms), key=lambda alarm: alarm.kind):
             moved = alarm.moved
             if self.holds(alarm.kind, moved.stream, moved.rule):
                 continue
@@ -112,6 +112,11 @@ class Journal:
         self.decisions.append(
             Decided(at=self.at, what=what, why=why, by=by, evidence=dict(evidence))
         )
+
+    def _weighed(self, alarm: Alarm) -> Alarm:
+        # Severity follows harm: drift is worth more than a note only while quality suffers.
+        harmed = alarm.kind == "input_drift" and self.of("quality") is not None
+        return replace(alarm, severity="warning") if harmed else alarm
 
     def _begin(self, alarm: Alarm) -> None:
         incident = Incident(

@@ -117,6 +117,8 @@ def fit_share(
     if not len(n):
         return ShareFit(normal=0.0, tolerance=tolerance, limit=tolerance, excess=0.0)
     share = k / n
+    # Two outages of the burn-in do not make outages usual.
+    highest = float(np.sort(share)[-min(3, len(share))])
     median = float(np.median(share))
     spread = 6 * max(1.4826 * float(np.median(np.abs(share - median))), 1 / float(np.median(n)))
     share = np.clip(share, median - spread, median + spread)
@@ -127,7 +129,7 @@ def fit_share(
     limit = min(max(limit, 1e-4), 1 - 1e-4)
     binomial = normal * (1 - normal) * float(np.mean(1 / n))
     excess = max(_long_run(share) - binomial, 0.0) / max(limit * (1 - limit), _TINY)
-    return ShareFit(normal=normal, tolerance=tolerance, limit=limit, excess=excess)
+    return ShareFit(normal=normal, tolerance=tolerance, limit=limit, excess=excess, highest=highest)
 
 
 def _long_run(share: FloatArray) -> float:

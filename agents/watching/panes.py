@@ -38,6 +38,7 @@ class PaneJudge:
     def __init__(self, profile: Profile | None, streams: Streams, log_threshold: float) -> None:
         self._profile = profile
         self._streams = streams
+        self._by_name = {stream.name: stream for stream in streams.distances}
         self._log_threshold = log_threshold
 
     def learning(self, pane: PaneCounts) -> tuple[Reading, ...]:
@@ -60,13 +61,17 @@ class PaneJudge:
         )
         slot = slot_of(pane.start, fitted.slots)
         engines, whole = state.scalar, state.whole
-        if self._streams.distances:
+        if fitted.streams:
             measured = self._measure(fitted, pane, slot)
             engines = self._distances(state.scalar, fitted, pane, measured, telling)
-            effects = np.array([effect.value for effect in measured])
-            whole = self._whole(
-                state.whole, fitted, pane, self._calm(fitted, effects, held), telling
-            )
+            calm = self._calm(fitted, np.array([effect.value for effect in measured]), held)
+            whole = self._whole(state.whole, fitted, pane, calm, telling)
+        # A stream that came after the burn-in waits for the next one.
+        telling.readings += [
+            unknown(stream.name, stream.distance, stream.tolerance, pane.end)
+            for stream in self._streams.distances
+            if stream.name not in fitted.streams
+        ]
         shares = judge_shares(
             self._streams.shares,
             state.shares,
@@ -87,14 +92,20 @@ class PaneJudge:
         return Seen(state=after, readings=tuple(telling.readings), alarms=tuple(telling.alarms))
 
     def _measure(self, fitted: Fitted, pane: PaneCounts, slot: int) -> list[Effect]:
+        """The effects in the fit's order; NaN where nothing can be said."""
         measured: list[Effect] = []
-        for stream in self._streams.distances:
-            counts = pane.counts.get(stream.name)
-            baseline = fitted.baselines.get(stream.name)
+        for name in fitted.streams:
+            stream, counts = self._by_name.get(name), pane.counts.get(name)
+            baseline = fitted.baselines[name]
             present = 0 if counts is None else int(counts[:-1].sum())
-            if counts is None or baseline is None or present < EVENTS_MIN or not pane.complete:
-                gap = Effect(distance=stream.distance, value=nan, raw=nan, n=present, m=0)
-                measured.append(gap)
+            if (
+                stream is None
+                or counts is None
+                or len(counts) - 1 != baseline.counts.shape[1]
+                or present < EVENTS_MIN
+                or not pane.complete
+            ):
+                measured.append(Effect(distance="", value=nan, raw=nan, n=present, m=0))
                 continue
             distance, m = DISTANCES[stream.distance], baseline.events(slot)
             measured.append(distance.measure(stream.layout, baseline.normal(slot), counts, m=m))
@@ -111,7 +122,10 @@ class PaneJudge:
         effects = np.array([effect.value for effect in measured])
         before = _scalar_state(engines, len(effects))
         after, fired, evidence, fast = scalar.step(fitted.scalar, before, effects, at=pane.start)
-        for i, stream in enumerate(self._streams.distances):
+        for i, name in enumerate(fitted.streams):
+            stream = self._by_name.get(name)
+            if stream is None:
+                continue
             normal = float(fitted.scalar.mean[i])
             reading, track = telling.take(
                 Found(
@@ -145,7 +159,7 @@ class PaneJudge:
 
     def _calm(self, fitted: Fitted, effects: FloatArray, held: frozenset[str]) -> FloatArray:
         """The effects with those that are held taken as usual."""
-        aside = np.array([stream.name in held for stream in self._streams.distances], bool)
+        aside = np.array([name in held for name in fitted.streams], bool)
         return np.where(aside & np.isfinite(effects), fitted.scalar.mean, effects)
 
     def _whole(

@@ -5,6 +5,7 @@ from math import ceil, nan
 from typing import Any
 
 from agents.incidents import Kind, StreamMoved
+from agents.watching.diagnosis import is_abrupt
 from agents.watching.fitted import Fitted, ShareFit
 from agents.watching.incidents import Alarm
 from agents.watching.readings import Found, Telling, moved_of
@@ -14,6 +15,8 @@ from detectors.sequential import proportion
 
 # A share needs three panes too; above its limit in one pane it is a transient.
 PANES_MIN = 3
+# Missing from most events is a fault however slowly it came.
+MOSTLY = 0.5
 # A feed has stopped when it was silent for an hour and for two panes, and was never so before.
 SILENT_S, SILENT_PANES, SILENT_LEAST = 3_600.0, 2, 20
 
@@ -79,13 +82,14 @@ def judge_shares(
         )
         reading, track = telling.take(found)
         if found.fired:
+            kind = _kind(stream, fit, track, k / n)
             how = f"{stream.name}: {k} of {n} events ({k / n:.1%}), normally {fit.normal:.1%}"
             telling.alarms.append(
                 Alarm(
                     moved=moved_of(reading, track, how),
-                    kind=_kind(stream),
-                    severity="warning",
-                    cause=_cause(stream, k / n, fit.normal),
+                    kind=kind,
+                    severity="info" if kind == "input_drift" else "warning",
+                    cause="" if kind == "input_drift" else _cause(stream, k / n, fit.normal),
                 )
             )
     return after
@@ -129,8 +133,19 @@ def judge_feeds(
     return after
 
 
-def _kind(stream: ShareStream) -> Kind:
-    return "operational" if stream.kind == "errors" else "data_fault"
+def _kind(stream: ShareStream, fit: ShareFit, track: Track, share: float) -> Kind:
+    """A feed that breaks does so at once, or loses most of its values; what creeps is the world.
+
+    Some values are missing for a reason (no gust, no wind direction in calm air), and the reason
+    has seasons: within what the burn-in showed, or slowly, it is drift and not a fault.
+    """
+    if stream.kind == "errors":
+        return "operational"
+    if stream.kind == "unseen":
+        return "data_fault"
+    beyond = share > fit.highest + fit.tolerance
+    at_once = is_abrupt(track.recent, fit.tolerance)
+    return "data_fault" if beyond and (at_once or share >= MOSTLY) else "input_drift"
 
 
 def _cause(stream: ShareStream, share: float, normal: float) -> str:

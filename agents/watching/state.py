@@ -98,6 +98,7 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     learning_since: float | None = None
     panes: int = 0
     closed: float = 0.0
+    matured: float = float("-inf")
     learned: bool = False
     """True once a baseline was fitted: ``learning_since`` then runs for the next one, if any."""
     relearning: bool = False
