@@ -6,7 +6,7 @@ from typing import Any
 from aiokafka.helpers import create_ssl_context
 from faust.auth import SASLCredentials, SSLCredentials
 
-from driftd.errors import MistakeError
+from driftd.errors import MistakeError, UnreachableError
 from driftd.settings import KafkaSettings
 
 
@@ -47,6 +47,22 @@ def librdkafka_options(kafka: KafkaSettings) -> dict[str, Any]:
             "sasl.password": _password(kafka),
         }
     return options
+
+
+def cannot_bootstrap(kafka: KafkaSettings, error: Exception) -> UnreachableError:
+    """What to tell when a client could not start: the libraries report an absent broker, a wrong
+    password and an untrusted certificate all alike, so the message names every cause."""
+    causes = [f"no broker answers at kafka.bootstrap ({kafka.bootstrap})"]
+    protocol = kafka.security.protocol
+    if protocol.startswith("SASL"):
+        causes.append(
+            f"kafka.security.username or the password in {kafka.security.password_env} is wrong"
+        )
+    if protocol.endswith("SSL"):
+        causes.append("kafka.security.ca_file does not vouch for the broker's certificate")
+    else:
+        causes.append(f"the broker wants another kafka.security.protocol than {protocol}")
+    return UnreachableError(f"cannot reach Kafka ({error}): {', or '.join(causes)}")
 
 
 def _password(kafka: KafkaSettings) -> str:
