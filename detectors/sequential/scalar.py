@@ -103,7 +103,7 @@ def step(
     """
     x = np.asarray(x, np.float64)
     gap = ~np.isfinite(x)
-    z = np.where(gap, 0.0, (x - fit.mean - fit.tolerance) / fit.sigma)
+    z = (np.where(gap, fit.mean, x) - fit.mean - fit.tolerance) / fit.sigma
     gain = BETS * z[:, None] - 0.5 * BETS**2
     slow = np.clip(gain, _CALM, fit.cap[:, None])
     fast = np.clip(gain, _CALM, fit.log_threshold / FAST_PANES)

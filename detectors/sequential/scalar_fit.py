@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from detectors.contract import FloatArray
 
 PANES_MIN = 12
 BLOCKS_MIN = 8
 PEAKS_MIN = 5
+TOP, TOP_MIN = 0.05, 20
+# Normal 95 % quantile, beyond which a long burn-in's jumps are looked at.
+_NORMAL_START = 1.645
+# No effect is that large; what claims to be would only overflow.
+_EFFECT_MAX = 1e12
 SCALES = (1, 6, 36, 144)
 SAFETY = 2.0
 _TINY = 1e-12
@@ -127,7 +133,7 @@ def fit(
 
 def _filled(raw: FloatArray, learned: NDArray[np.bool_]) -> FloatArray:
     """Gaps filled by the stream's median, so that they look neither calm nor loud."""
-    usable = np.where(np.isfinite(raw), raw, np.nan)
+    usable = np.where(np.isfinite(raw), np.clip(raw, -_EFFECT_MAX, _EFFECT_MAX), np.nan)
     usable[:, ~learned] = 0.0
     return np.where(np.isnan(usable), np.nanmedian(usable, axis=0), usable)
 
@@ -164,16 +170,30 @@ def _jumps(
     """
     pairs = (x[1:] + x[:-1]) / 2
     jumps = -np.sort(-(pairs[2:] - pairs[:-2]), axis=0)
-    k = min(max(20, int(0.05 * len(x))), len(jumps) - 1)
+    # 5 % of the jumps, but 20 of them; in a short burn-in that reaches into calmer jumps, and what
+    # normal noise looks like there is asked instead of what it looks like beyond its 95 % quantile.
+    k = max(int(TOP * len(x)), min(TOP_MIN, len(x) // 3))
     k0 = min(ceil(0.005 * len(x)), k - 1)
     usual = np.maximum(jumps[k], 1e-9)
     ratios = np.log(np.maximum(jumps[:k], 1e-9) / usual)
     ratios[:k0] = ratios[k0]
     hill = _pooled(ratios.sum(axis=0) / (k - k0), learned)
-    # Normal quantile of the budget period over the normal 95 % quantile.
-    growth = sqrt(max(2 * log_threshold - log(4 * pi * log_threshold), 0.0)) / 1.645
+    start, index = _NORMAL_START, 1.0
+    if k > TOP * len(x):
+        start = float(ndtri(1 - k / len(x)))
+        index = _normal_hill(start) / _normal_hill(_NORMAL_START)
+    hill = hill / index
+    # Normal quantile of the budget period over the normal quantile of `usual`.
+    growth = sqrt(max(2 * log_threshold - log(4 * pi * log_threshold), 0.0)) / start
     heavy = np.clip(1.5 * (hill - 0.25), 0, 1) * (log_threshold + log(0.05))
     return hill, usual * growth * np.exp(heavy)
+
+
+def _normal_hill(start: float) -> float:
+    """Hill index of standard normal values beyond ``start``: the integral of P(Z > x) / x."""
+    x = np.linspace(start, start + 8, 2_000)
+    tail = ndtr(-x) / x
+    return float((tail[1:] + tail[:-1]).sum() / 2 * (x[1] - x[0]) / ndtr(-start))
 
 
 def _decay(x: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
