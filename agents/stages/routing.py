@@ -57,7 +57,7 @@ def pairing(state: LifecycleState) -> tuple[str, str] | None:
     """(version that holds the champion alias, its opponent) whose answers shall be paired."""
     if state.stage is Stage.PROBATION:
         return state.champion, state.previous
-    if state.stage in LIVE and state.rollout is not None:
+    if state.stage in LIVE and state.rollout is not None and state.champion:
         return state.champion, state.rollout.candidate
     return None
 

@@ -13,7 +13,8 @@ TRAININGS_KEPT_MAX = 256
 FAULTS_KEPT_MAX = 64
 LABEL_MARKS_MAX = 256
 DAYS_KEPT_MAX = 64
-DEFERRED_MAX = 32
+BATCHES_KEPT_MAX = 128
+SETTLED_KEPT_MAX = 256
 
 
 class Stage(StrEnum):
@@ -35,6 +36,8 @@ class Stage(StrEnum):
 # Stages in which a second version answers requests, and those in which its evidence counts.
 LIVE = frozenset({Stage.CANARY, Stage.AWAITING_APPROVAL, Stage.PROMOTING, Stage.PROBATION})
 OPEN_ROLLOUT = LIVE | {Stage.ROLLING_BACK}
+# Stages in which a candidate is being made.
+PREPARING = frozenset({Stage.TRAINING, Stage.EVALUATING, Stage.REFITTING, Stage.REGISTERING})
 
 OpKind = Literal["train", "evaluate", "refit", "challenger", "traffic", "alias", "tag", "profile"]
 RetreatKind = Literal["harmful", "inconclusive", "operator", "refused", "expired", "held"]
@@ -104,8 +107,16 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """The version that the training with a hold-out made; only the evaluation sees it."""
     asks: int = 0
     """How often the evaluation answered that it cannot tell."""
-    asked_at: float | None = None
-    labels_at: int = 0
+    unclear_at: float | None = None
+    """Event time at which it last did."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's wish for a training; the next tick knows the event time that it needs."""
+
+    cause: str
+    by: str
+    ref: str = ""
 
 
 class LabelMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,8 +138,8 @@ class DayDifference(msgspec.Struct, frozen=True, kw_only=True):
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence of one judge. ``engine`` is the plain form of its engine's state.
 
-    A latency judge first learns the champion's quantile from ``reference`` (its counts), then
-    ``cell`` is frozen and answers in later cells count as slow.
+    A latency judge first learns the opponent's quantile from ``reference``, its answers by cell;
+    then ``cell`` is frozen and answers in later cells count as slow.
     """
 
     name: str
@@ -136,21 +147,26 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
     engine: dict[str, Any] = {}
     harm: float = 0.0
     proof: float = 0.0
-    """Evidence of harm and for the promotion: log e-value / log threshold, 1 is enough."""
+    """Evidence of harm and for the promotion: log e-value / log threshold, 1 is enough. Harm is
+    the largest that ever was; proof is what holds now."""
     seen: int = 0
-    """Pairs or answers that were judged."""
+    """Subjects or answers that were judged."""
     step: int = -1
     """The newest step from which something was judged."""
+    batches: tuple[tuple[int, int], ...] = ()
+    """(bad answers, answers) of the opponent a batch, for the design effect."""
     cell: int = -1
-    reference: tuple[int, ...] = ()
+    reference: tuple[tuple[int, int], ...] = ()
     days: tuple[DayDifference, ...] = ()
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
-    """A candidate on its way. Times are event time; None until it has begun."""
+    """A candidate on its way. Times are event time; None until it has begun. ``cause`` and
+    ``number`` name its effects: no two rollouts of a model have both in common."""
 
     candidate: str
     cause: str
+    number: int
     incident_id: str = ""
     gate: Literal["own", "external"] = "own"
     by: str = ""
@@ -192,6 +208,8 @@ class LifecycleState(msgspec.Struct, frozen=True, kw_only=True):
     champion: str = ""
     previous: str = ""
     barred: tuple[str, ...] = ()
+    serial: int = 0
+    """Counts external challengers and ways back, so that their effects have names of their own."""
     epoch: int = 0
     """Of the newest routing; 0 until driftd sets traffic for the first time."""
     attempt: Attempt | None = None
@@ -209,14 +227,22 @@ class LifecycleState(msgspec.Struct, frozen=True, kw_only=True):
     profile: str = ""
     """The version whose reference profile is in the store."""
     profile_refused: str | None = None
+    profile_asked: str = ""
+    profiles_asked: int = 0
+    router: str = ""
+    """The router that took the newest routing: the way back, even if the policy forgets it."""
+    routed: str = ""
+    """Digest of the newest routing, its epoch aside."""
     trainings: tuple[Training, ...] = ()
     trainings_total: int = 0
     settled: tuple[str, ...] = ()
-    """Causes that led to a promotion: none leads to a second one."""
+    """Causes that need no other training: slots that were used, incidents that led to a
+    promotion."""
     rested: float | None = None
-    """When the last rollout ended, on the clock of cool-downs."""
-    slots: tuple[str, ...] = ()
-    """The schedule slots that were used, newest last."""
+    """When one of our own candidates was last found harmful, on the clock of cool-downs."""
+    request: Request | None = None
+    waits: str = ""
+    """What stood in the way of a training when the journal last said so."""
     started: float | None = None
     """The first tick: schedule slots before it are not made up for."""
     incidents: tuple[OpenIncident, ...] = ()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.stages.routing import step_of
+from agents.stages.routing import routing_of
 from agents.stages.state import DayDifference, LifecycleState, Stage
 from policies.specs import ModelSpec
 
@@ -16,7 +16,7 @@ def stage_view(state: LifecycleState, spec: ModelSpec) -> dict[str, Any]:
     """
     rollout = state.rollout
     in_rollout = rollout is not None and state.stage is not Stage.WATCHING
-    step = step_of(state, spec)
+    weight, shadow = _shares(state, spec) if in_rollout else (0.0, 0.0)
     return {
         "stage": state.stage.value,
         "paused": state.paused,
@@ -26,8 +26,8 @@ def stage_view(state: LifecycleState, spec: ModelSpec) -> dict[str, Any]:
         "candidate": rollout.candidate if rollout is not None and in_rollout else "",
         "gate": rollout.gate if rollout is not None and in_rollout else "",
         "step": rollout.step if rollout is not None and in_rollout else None,
-        "weight": step.weight if in_rollout else 0.0,
-        "shadow": step.shadow if in_rollout else 0.0,
+        "weight": weight,
+        "shadow": shadow,
         "began": rollout.began if rollout is not None and in_rollout else None,
         "clock_stopped": state.fault_from is not None,
         "judges": [
@@ -65,6 +65,14 @@ def day_effect(days: tuple[DayDifference, ...]) -> float | None:
     ]
     expected = sum(within) / len(within)
     return between / expected if expected > 0 else None
+
+
+def _shares(state: LifecycleState, spec: ModelSpec) -> tuple[float, float]:
+    """Of the version that has to prove itself: its live weight, and the share that is paired."""
+    routing = routing_of(state, spec)
+    candidate = state.rollout.candidate if state.rollout is not None else ""
+    weight = sum(route.weight for route in routing.routes if route.version == candidate)
+    return weight, max((shadow.share for shadow in routing.shadows), default=0.0)
 
 
 def _unit(evidence: float) -> float:
