@@ -48,7 +48,8 @@ def fold(buffer: Buffer, moves: tuple[Move, ...], plans: Plans, sample: float) -
             _clean(plan, events)
             sampler.labels(model, bucket, events)
     for (model, source, bucket), events in buffer.sources.items():
-        if (plan := plans.models.get(model)) is not None:
+        # A policy may have changed since the events were read.
+        if (plan := plans.models.get(model)) is not None and source in plan.sources:
             arm = _fold_source(plan, source, events)
             marks = {name: plan.marks[f"{source}.{name}"] for name in arm.counts}
             partials.append(_partial(model, "", f"{SOURCE}{source}", bucket, arm, marks))

@@ -1,7 +1,5 @@
 """Every bound of ingest, with its name and its unit; what waits at one is told by a counter."""
 
-from driftd.errors import UnreachableError
-
 CHUNK_RECORDS = 500
 """Decoded at once: 250-500 records stay in the processor's cache and are quickest."""
 POLL_RECORDS_MAX = 2_000
@@ -20,6 +18,8 @@ FLUSH_REVOKED_S = 1.5
 COMMIT_S = 1.0
 """Offsets in Kafka are for lag tools only: they may fail, never delay."""
 REFRESH_S = 1.0
+STOP_S = 5.0
+"""For each client to close, and for the poll under way to end."""
 SCOUT_S = 3.0
 READ_RETRY_S = (0.1, 2.0)
 KAFKA_RETRY_S = (0.5, 5.0)
@@ -35,7 +35,3 @@ LETTERS_A_SECOND = 50
 LETTER_BYTES_MAX = 4_096
 SAY_AGAIN_S = 60.0
 """One trouble is logged once, then once a minute while it lasts."""
-
-
-class IngestStalledError(UnreachableError):
-    """Ingest has stopped making progress; a fresh process is the cure."""
