@@ -23,8 +23,8 @@ SLACK_MIN = 0.005
 _UNITS = (1.609344, 0.3048, 2.54, 0.45359237, 1.8, 10.0, 12.0, 24.0, 60.0, 100.0, 1000.0, 3600.0)
 UNIT_FACTORS = tuple(sorted({*_UNITS, *(1 / unit for unit in _UNITS), 1e6, 1e-6}))
 _FACTOR_MAX = 4.0
-# From whole hours (in minutes) down: which amount a person would call round.
-_STEPS = (60.0, 15.0, 5.0, 1.0, 0.1, 0.01, 0.001)
+# Which amount a person would call round: hours in seconds or minutes, quarters of an hour, ones.
+_STEPS = (3600.0, 900.0, 60.0, 15.0, 5.0, 1.0, 0.1, 0.01, 0.001)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def _refined(
         for amount, gap in zip(seen[good].tolist(), gaps[good].tolist(), strict=True)
     ]
     best: float = min(choices)[-1]
-    return best
+    return round(best, 9)  # a grid point may miss a round amount by its rounding
 
 
 def _joined(
@@ -155,13 +155,14 @@ def _round_between(low: float, high: float) -> FloatArray:
     """The roundest numbers from low to high: the multiples of the first step that has some there."""
     for step in _STEPS:
         first, last = np.ceil(low / step), np.floor(high / step)
-        if first <= last:
-            return np.asarray(np.arange(first, min(last, first + GRID) + 1) * step, np.float64)
+        amounts = np.arange(first, min(last, first + GRID) + 1) * step
+        if amounts.any():
+            return np.asarray(amounts, np.float64)
     return np.empty(0)
 
 
 def _roundness(amount: float) -> int:
-    """0 for whole hours, more for less round amounts; last of all no change."""
+    """0 for the roundest amounts, more for less round ones; last of all no change."""
     if amount == 0:
         return len(_STEPS) + 1
     for rank, step in enumerate(_STEPS):

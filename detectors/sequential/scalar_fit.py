@@ -33,7 +33,8 @@ class ScalarFit:
     ("a decision on this stream needs 40 panes"), ``cap`` = log_threshold / panes: the most evidence
     one pane may add, in nats. For people: ``jump``, the worst jump expected in a budget period,
     ``decay``, the share of it that is left after each pane, ``share``, the part of a jump that
-    outlives its first pane, ``hill``, the tail index of jumps (normal .21, t3 .41). A stream that
+    outlives its first pane, ``hill``, the tail index of jumps (normal .21, t3 .41, on that scale for
+    burn-ins of any length). A stream that
     had too few values is not ``learned``: its sigma is infinite and it gives no evidence.
     """
 

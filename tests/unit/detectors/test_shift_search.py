@@ -47,6 +47,18 @@ def test_a_clock_in_another_zone_is_named_by_its_hours(name: str, hours: int, n:
     assert found.effect_before > 0.1
 
 
+@pytest.mark.parametrize("day", [24.0, 1_440.0, 86_400.0])
+def test_clocks_that_count_hours_minutes_or_seconds_are_told_alike(day: float) -> None:
+    rng = np.random.default_rng(8)
+    unit = day / 1_440
+    layout, normal = setting(departures(rng, 26_000) * unit)
+    pane = layout.fold((departures(rng, 900) * unit + day / 6) % day)
+    found = find_shift(layout, normal, pane, KS(), day, tolerance=0.1, m=26_000)
+
+    assert found is not None
+    assert found.amount == day / 6
+
+
 def test_miles_in_kilometres_are_named_by_their_factor() -> None:
     rng = np.random.default_rng(1)
     layout, normal = setting(distances(rng, 20_000))
