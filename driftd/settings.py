@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from driftd.errors import MistakeError
 from driftd.yamlfile import Located, parse_yaml
+from policies.clashes import Platform
 from policies.fields import Count, Document, Name, Share, Size, Span, Word, matching
 from policies.mistakes import Mistake
 from policies.strict import read
@@ -162,6 +163,14 @@ class Settings(Document):
     alertmanager: AlertmanagerSettings = Field(default_factory=AlertmanagerSettings)
     prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings)
     hash_key_env: Variable = "DRIFTD_HASH_KEY"
+
+    def platform(self) -> Platform:
+        """The names that policies may use."""
+        return Platform(
+            trainers=frozenset(self.trainers),
+            routers=frozenset(self.routers),
+            queries=frozenset(self.prometheus.queries),
+        )
 
     def relative_to(self, folder: Path) -> "Settings":
         """The same with every relative path taken from ``folder``, where the file lies."""

@@ -123,6 +123,11 @@ def _section(
                 continue
             origins.words[(*path, meant)] = word
             word = meant
+        if value is None:
+            section = model_in(fields[word].annotation) is not None
+            why = "{} takes every default" if section else "give it one, or leave the key out"
+            found.append(Mistake((*origins.of(path), str(key)), f"has no value; {why}"))
+            continue
         left[word] = _value(fields[word].annotation, value, (*path, word), found, origins)
     return left
 
