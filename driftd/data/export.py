@@ -38,6 +38,7 @@ class Manifest:
     holdout_since: float | None
     columns: dict[str, str]
     positive: str | None
+    without: list[list[float]]
     rows: dict[str, int]
     positives: dict[str, int]
     sha256: dict[str, str]
@@ -98,6 +99,7 @@ def export_training(
         holdout_since=edge,
         columns=kinds,
         positive=positive,
+        without=[list(span) for span in without],
         rows={name: content.num_rows for name, content in files.items()},
         positives={name: int(np.sum(content[LABEL])) for name, content in files.items()},
         sha256={name: _sha256(out_dir / name) for name in files},
