@@ -8,7 +8,7 @@ from agents.events import OperatorAsked, PaneClosed, QualityMatured
 from agents.watching.answers import answer, is_muted, still_muted
 from agents.watching.arrival import arrival_part, step_arrival
 from agents.watching.fitted import Fitted
-from agents.watching.incidents import Alarm, Journal
+from agents.watching.incidents import QUIET_BELOW, Alarm, Journal
 from agents.watching.learning import (
     EVENTS_MIN,
     PANES_MIN,
@@ -23,7 +23,7 @@ from agents.watching.panes import PaneJudge
 from agents.watching.rules import RuleBook
 from agents.watching.state import Reading, RuleTrack, WatchState, WatchStep
 from agents.watching.streams import PaneCounts, merge, streams_of
-from detectors.baseline import choose_slots
+from detectors.baseline import DAY_S, choose_slots
 from detectors.profile import Profile
 from policies.specs import ModelSpec
 
@@ -91,6 +91,8 @@ class Watcher:
         the alias now; a rule's window never mixes versions."""
         if event.end <= state.matured:
             return WatchStep(state=state)
+        # An unknown champion (the registry has not answered yet) is no change of champion.
+        champion = champion or state.champion
         journal = self._journal(state, max(state.closed, event.end))
         rules: Mapping[str, RuleTrack] = state.rules
         if champion != state.champion:
@@ -134,7 +136,8 @@ class Watcher:
         if self._is_learning_over(state, buckets[-1]):
             learned = learn(self._spec, self._streams, self._panes(state, buckets))
         state = msgspec.structs.replace(state, panes=state.panes + counted)
-        if learned is not None:
+        finer = learned is not None and learned.slots > state.slots
+        if learned is not None and (finer or state.relearning or not state.learned):
             # A pane that was learned from is no evidence; the engines start behind it.
             return (
                 self._begin_watching(state, learned, journal),
@@ -227,9 +230,11 @@ class Watcher:
         span, panes = pane.end - state.learning_since, state.panes + 1
         if not state.learned or state.relearning:
             return span >= SPAN_MIN_S and panes >= PANES_MIN
-        # A week teaches no hours of the week; at two weeks they are learned, if all is quiet.
+        # A week teaches no hours of the week. From two weeks on each midnight is a chance to learn
+        # them, as long as nothing is wrong that would become normal.
         finer = choose_slots(self._pane_s, int(SPAN_MAX_S / self._pane_s)) > state.slots
-        return finer and not state.incidents and span >= SPAN_MAX_S
+        midnight = (pane.end + _EDGE_S) % DAY_S <= 2 * _EDGE_S
+        return finer and midnight and not state.incidents and span >= SPAN_MAX_S
 
     def _learns_from(self, state: WatchState, pane: PaneClosed) -> float:
         longest = max(SPAN_MAX_S, PANES_LEARNED_MAX * self._pane_s)
@@ -263,6 +268,7 @@ def _shown(reading: Reading, journal: Journal) -> Reading:
         for incident in journal.open
         for moved in incident.streams
     )
-    if not member or reading.state == "gap" or reading.effect < 0.8 * reading.tolerance:
+    measured = reading.state not in ("gap", "learning")
+    if not (member and measured and reading.effect >= QUIET_BELOW * reading.tolerance):
         return reading
     return msgspec.structs.replace(reading, state="drift", evidence=1.0)

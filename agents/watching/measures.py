@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -39,6 +39,7 @@ class Measure(Protocol):
         ...
 
 
+@runtime_checkable
 class PaneMeasure(Measure, Protocol):
     """A metric that is known when a bucket closes."""
 
@@ -47,6 +48,7 @@ class PaneMeasure(Measure, Protocol):
         ...
 
 
+@runtime_checkable
 class LabelMeasure(Measure, Protocol):
     """A metric that is known when labels have matured."""
 

@@ -12,7 +12,7 @@ from agents.incidents import Kind, StreamMoved
 from agents.watching.fitted import Fitted
 from agents.watching.incidents import Alarm
 from agents.watching.label_measures import QUALITY, standard_error
-from agents.watching.measures import Latency, Measure, measure_of
+from agents.watching.measures import LabelMeasure, Latency, Measure, PaneMeasure, measure_of
 from agents.watching.sequential_rules import shares_of, step_rule
 from agents.watching.state import Part, RuleTrack
 from agents.watching.streams import ARRIVAL
@@ -52,14 +52,13 @@ class RuleBook:
         after, alarms = self._known(tracks), []
         for rule in self._spec.rules:
             measure = self._measure(rule, fitted)
-            read = getattr(measure, "read", None)
-            if measure is None or read is None or not bucket.complete:
+            if not isinstance(measure, PaneMeasure) or not bucket.complete:
                 continue
             track = after.get(rule.name)
             # A hole in the window would be taken for silence: begin again behind it.
             if track is not None and track.parts and track.parts[-1].end < bucket.start - _EDGE_S:
                 after[rule.name] = msgspec.structs.replace(track, parts=())
-            alarms += self._take(after, rule, measure, read(bucket))
+            alarms += self._take(after, rule, measure, measure.read(bucket))
         return after, alarms
 
     def on_labels(
@@ -69,9 +68,9 @@ class RuleBook:
         after, alarms = self._known(tracks), []
         for rule in self._spec.rules:
             measure = self._measure(rule, None)
-            read = getattr(measure, "read_labels", None)
-            if measure is not None and read is not None:
-                alarms += self._take(after, rule, measure, read(event, champion))
+            if isinstance(measure, LabelMeasure):
+                part = measure.read_labels(event, champion)
+                alarms += self._take(after, rule, measure, part)
         return after, alarms
 
     def without_quality(self, tracks: Mapping[str, RuleTrack]) -> dict[str, RuleTrack]:
@@ -84,6 +83,8 @@ class RuleBook:
         return {name: tracks[name] for name in names if name in tracks}
 
     def _measure(self, rule: RuleSpec, fitted: Fitted | None) -> Measure | None:
+        if rule.metric not in METRICS:
+            return None
         baselines = fitted.baselines if fitted is not None else {}
         return measure_of(rule, self._layouts, self._profile, baselines)
 
