@@ -39,7 +39,7 @@ WORK_BUCKETS_MAX = 1_000
 WORK_INCREMENTS_MAX = 10_000
 WORK_INBOX_MAX = 1_000
 # How far back a model's first step looks: one event of 1970 must not open half a century of panes.
-FIRST_BUCKETS_MAX = 10_000
+FIRST_BUCKETS_MAX = 20_000
 
 
 class Steps:
