@@ -74,3 +74,10 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str | float | int):
         return label_text(value)
     return msgspec.json.encode(value).decode()
+
+
+def label_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Labels of any type as ``label_text`` writes them, so that 1, 1.0 and "1" are one label."""
+    return pa.chunked_array(
+        [pa.array([label_text(one) for one in column.to_pylist()], pa.string())]
+    )

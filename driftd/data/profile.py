@@ -124,7 +124,8 @@ class Counted:
         label: IntArray | None = None,
         text: frozenset[str] = frozenset(),
     ) -> None:
-        """Fold the rows of a table; ``score`` and ``label`` have shape (rows,)."""
+        """Fold the rows of a table; ``score`` (NaN: none) and ``label`` (0, 1; -1: none yet) have
+        shape (rows,)."""
         self._n += table.num_rows
         for name, layout in self._layouts.items():
             if name in table.column_names:
@@ -134,13 +135,17 @@ class Counted:
                     self._counts[name] += layout.fold(values)
         if score is None:
             return
-        said = score >= THRESHOLD
-        positive, negative = self._labels
         self._counts["@score"] += self._layouts["@score"].fold(score)
+        answered = np.isfinite(score)
+        said = score[answered] >= THRESHOLD
+        positive, negative = self._labels
         names = [positive if one else negative for one in said]
         self._counts["@prediction"] += self._layouts["@prediction"].fold(names)
         if label is not None:
-            fresh = QualitySketch.fold(score, said.astype(np.int64), label)
+            known = label[answered] >= 0
+            fresh = QualitySketch.fold(
+                score[answered][known], said[known].astype(np.int64), label[answered][known]
+            )
             self._quality = self._quality.merge(fresh)
 
     def profile(self, version: str, ts: FloatArray) -> Profile:

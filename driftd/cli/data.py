@@ -1,0 +1,195 @@
+"""`driftd data …`: what is done with data at rest."""
+
+import json
+import sys
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftd.errors import MistakeError
+
+if TYPE_CHECKING:
+    from driftd.data.export import Manifest
+    from driftd.data.profile_file import FileProfile
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Table = Annotated[
+    Path,
+    typer.Argument(
+        exists=True, dir_okay=False, readable=True, help="A .parquet, .csv or .tsv file."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Profile training data, export labelled requests.")
+    app.add_typer(group, name="data")
+    group.command()(profile)
+    group.command()(export)
+
+
+def profile(
+    file: Table,
+    out: Annotated[
+        Path, typer.Option(help="Where the profile goes; .json for people, else compressed.")
+    ],
+    label: Annotated[str | None, typer.Option(help="The column of true labels.")] = None,
+    score: Annotated[
+        str | None, typer.Option(help="The column of the version's probabilities.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="The column of event times.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="A column that is no feature; may be repeated.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="A column of names that look like numbers.")
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="The positive label; default 1.")] = None,
+    negative: Annotated[str, typer.Option(help="The negative label.")] = "0",
+    version: Annotated[str, typer.Option(help="The model version that was trained on it.")] = "",
+    layouts: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A profile of the model whose cells are used again."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count how the training data of a version looks: the reference that drift is measured from."""
+    from detectors.profile import Profile
+    from driftd.data.profile import RESERVED, Columns
+    from driftd.data.profile_file import profile_file
+
+    known = None
+    if layouts is not None:
+        try:
+            known = Profile.from_bytes(layouts.read_bytes()).layouts
+        except ValueError as error:
+            raise MistakeError(f"--layouts {layouts}: {error}") from error
+    columns = Columns(
+        label=label,
+        score=score,
+        time=time,
+        ignore=RESERVED | frozenset(ignore or ()),
+        text=frozenset(text or ()),
+    )
+    from rich.progress import Progress
+
+    with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(f"profiling {file.name}", total=1.0)
+        found = profile_file(
+            file,
+            columns,
+            layouts=known,
+            version=version,
+            positive=positive,
+            negative=negative,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    data = found.profile.to_bytes()
+    out.write_bytes(zlib.decompress(data) if out.suffix == ".json" else data)
+    print(json.dumps(_summary(found, out)) if as_json else _told(found, out))
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="The model as its policy names it.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    since: Annotated[str, typer.Option(help="First event time: 2013-01-01 or seconds.")] = "0",
+    until: Annotated[str, typer.Option(help="End, not included: 2013-03-01 or seconds.")] = "9e9",
+    holdout: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of the newest time to withhold.")
+    ] = 0.0,
+    positive: Annotated[str | None, typer.Option(help="The positive label; default 1.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Says where the archive is.")
+    ] = None,
+    archive: Annotated[str | None, typer.Option(help="A folder or URL, instead.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write labelled requests from the archive as training data: what a trainer would get."""
+    from dataclasses import asdict
+
+    from driftd.data.archive import Archive
+    from driftd.data.export import GATE, REFIT, export_training
+    from driftd.settings import load_settings
+
+    if archive is None and settings is None:
+        raise MistakeError("say where the archive is: --settings FILE or --archive FOLDER")
+    source = Archive(archive or load_settings(settings or Path()).archive)
+    if model not in source.models():
+        known = ", ".join(source.models()) or "none yet"
+        raise MistakeError(f"the archive {source.url} has no model {model!r}; there is: {known}")
+    manifest = export_training(
+        source,
+        model,
+        _seconds("--since", since),
+        _seconds("--until", until),
+        out,
+        phase=GATE if holdout else REFIT,
+        holdout=holdout,
+        positive=positive,
+    )
+    print(json.dumps(asdict(manifest)) if as_json else _exported(manifest, out))
+
+
+def _seconds(option: str, text: str) -> float:
+    from datetime import UTC, datetime
+
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MistakeError(
+            f"{option} {text}: write a date (2013-01-31), a moment (2013-01-31T06:00) or seconds"
+        ) from None
+    # A moment without a zone is UTC, as every time in driftd is.
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _summary(found: "FileProfile", out: Path) -> dict[str, object]:
+    profile, quality = found.profile, found.profile.quality
+    return {
+        "out": str(out),
+        "n": profile.n,
+        "since": profile.since,
+        "until": profile.until,
+        "streams": {
+            name: {"kind": stream.layout.kind, "cells": stream.layout.size, "n": stream.n}
+            for name, stream in profile.streams.items()
+        },
+        "skipped": dict(found.skipped),
+        "brier": quality.brier if quality else None,
+    }
+
+
+def _told(found: "FileProfile", out: Path) -> str:
+    profile = found.profile
+    lines = [f"{out}: {profile.n} rows, {len(profile.streams)} streams"]
+    for name, stream in profile.streams.items():
+        if stream.n:
+            missing = f", {stream.missing_share:.1%} missing" if stream.missing_share else ""
+            lines.append(f"  {name}: {stream.layout.kind}, {stream.layout.size} cells{missing}")
+    lines += [f"  {name}: left out, {why}" for name, why in found.skipped.items()]
+    quality = profile.quality
+    if quality is not None:
+        lines.append(f"  quality: Brier {quality.brier:.4f}, AUC {quality.auc:.3f}")
+    return "\n".join(lines)
+
+
+def _exported(manifest: "Manifest", out: Path) -> str:
+    lines = [f"{out}: {len(manifest.columns)} features of {manifest.model}"]
+    lines += [
+        f"  {name}: {rows} rows, {manifest.positives[name]} positive"
+        for name, rows in manifest.rows.items()
+    ]
+    if manifest.straddling:
+        lines.append(
+            f"  {manifest.straddling} rows left out: their subject is in the withheld block"
+        )
+    return "\n".join(lines)

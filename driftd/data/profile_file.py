@@ -1,0 +1,110 @@
+"""A profile from a file that need not fit into memory: one pass for the cells, one for the counts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from detectors.contract import FloatArray, IntArray, Layout
+from detectors.profile import Profile
+from driftd.data.answers import bools, is_positive
+from driftd.data.export import TS
+from driftd.data.features import label_column
+from driftd.data.profile import Chosen, Columns, Counted, choose, feature, seconds
+from driftd.data.tables import read_batches
+from driftd.errors import MistakeError
+
+# What the edges of the cells are chosen from; a quantile of so many rows is exact to .0005.
+SAMPLE_ROWS = 1_000_000
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileProfile:
+    """The profile, and which columns are no streams and why."""
+
+    profile: Profile
+    skipped: Mapping[str, str]
+
+
+def profile_file(
+    path: Path,
+    columns: Columns,
+    *,
+    layouts: Mapping[str, Layout] | None = None,
+    version: str = "",
+    positive: str | None = None,
+    negative: str = "0",
+    progress: Progress = lambda _: None,
+) -> FileProfile:
+    """Read a CSV or Parquet file twice; ``progress`` hears the share that is done, 0..1.
+
+    Raises ``MistakeError`` that names the column and what to do.
+    """
+    labels = (positive or "1", negative)
+    chosen = _choose(path, columns, layouts, labels, progress)
+    counted, first, last = Counted(chosen.layouts, labels), np.inf, -np.inf
+    for batch in read_batches(path, columns.text):
+        score, label = _score(batch.rows, columns), _label(batch.rows, columns, positive)
+        counted.add(batch.rows, score, label, columns.text)
+        time = columns.time or (TS if TS in batch.rows.column_names else None)
+        if time is not None:
+            ts = seconds(batch.rows[time])
+            ts = ts[np.isfinite(ts)]
+            first, last = min(first, ts.min(initial=np.inf)), max(last, ts.max(initial=-np.inf))
+        progress(0.5 + batch.done / 2)
+    span = np.array([first, last]) if np.isfinite(first) else np.empty(0)
+    return FileProfile(profile=counted.profile(version, span), skipped=chosen.skipped)
+
+
+def _choose(
+    path: Path,
+    columns: Columns,
+    layouts: Mapping[str, Layout] | None,
+    labels: tuple[str, str],
+    progress: Progress,
+) -> Chosen:
+    """Cells from every ``stride``-th row, so many that at most ``SAMPLE_ROWS`` are held."""
+    kept: list[pa.Table] = []
+    stride, held = 1, 0
+    for batch in read_batches(path, columns.text):
+        if not kept:
+            _check(batch.rows, columns)
+        kept.append(batch.rows.take(pa.array(np.arange(0, batch.rows.num_rows, stride))))
+        held += kept[-1].num_rows
+        if held > SAMPLE_ROWS:
+            kept = [table.take(pa.array(np.arange(0, table.num_rows, 2))) for table in kept]
+            stride, held = stride * 2, sum(table.num_rows for table in kept)
+        progress(batch.done / 2)
+    if not held:
+        raise MistakeError(f"{path.name} has no rows")
+    return choose(pa.concat_tables(kept), columns, layouts, labels=labels)
+
+
+def _check(rows: pa.Table, columns: Columns) -> None:
+    named = {"--score": columns.score, "--label": columns.label, "--time": columns.time}
+    for option, name in named.items():
+        if name is not None and name not in rows.column_names:
+            raise MistakeError(
+                f"{option} {name}: no such column; there are {', '.join(rows.column_names)}"
+            )
+
+
+def _score(rows: pa.Table, columns: Columns) -> FloatArray | None:
+    if columns.score is None:
+        return None
+    score = feature(rows[columns.score])
+    if not isinstance(score, np.ndarray):
+        raise MistakeError(f"--score {columns.score}: its values are no numbers")
+    return score
+
+
+def _label(rows: pa.Table, columns: Columns, positive: str | None) -> IntArray | None:
+    if columns.label is None or columns.score is None:
+        return None
+    labels = label_column(rows[columns.label])
+    known: IntArray = is_positive(labels, positive).astype(np.int64)
+    return np.where(bools(pc.is_valid(labels)), known, -1)
