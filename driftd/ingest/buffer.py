@@ -18,7 +18,7 @@ from driftd.ingest.limits import (
 from driftd.ingest.partition import Partition
 from driftd.ingest.plans import Plan, Plans
 from driftd.ingest.reasons import Refusal, Skip
-from driftd.store.rows import Witness
+from driftd.store.moves import Witness
 
 Cell = tuple[str, str, str, float]
 """(model, version, variant, start of the bucket)"""

@@ -11,8 +11,8 @@ from driftd.ingest.complaints import Complaints
 from driftd.ingest.folding import Folded, fold
 from driftd.ingest.limits import FLUSH_RETRY_S
 from driftd.ingest.plans import Plans
+from driftd.store.moves import Move
 from driftd.store.positions import Positions
-from driftd.store.rows import Move
 
 log = structlog.get_logger()
 

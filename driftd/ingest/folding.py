@@ -11,7 +11,8 @@ from driftd.ingest.buffer import Buffer
 from driftd.ingest.events import Event
 from driftd.ingest.plans import Plan, Plans
 from driftd.ingest.sampling import Sampler, copy_for
-from driftd.store.rows import Flush, IncrementRow, Move, PartialRow, SampleRow
+from driftd.store.moves import Flush, Move
+from driftd.store.rows import IncrementRow, PartialRow, SampleRow
 
 LIVE = frozenset({"champion", "challenger"})
 SOURCE = "source:"

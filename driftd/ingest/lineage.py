@@ -8,8 +8,8 @@ from aiokafka import TopicPartition
 
 from driftd.ingest.limits import WITNESS_S
 from driftd.ingest.probe import Probe
+from driftd.store.moves import Position, Witness
 from driftd.store.positions import Positions
-from driftd.store.rows import Position, Witness
 
 log = structlog.get_logger()
 

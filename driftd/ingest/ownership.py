@@ -10,7 +10,7 @@ from driftd.errors import UnreachableError
 from driftd.ingest.complaints import Complaints
 from driftd.ingest.limits import READ_RETRY_S
 from driftd.ingest.partition import Partition
-from driftd.store.rows import Position
+from driftd.store.moves import Position
 
 log = structlog.get_logger()
 Read = Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, Position]]]

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from driftd.ingest.limits import SILENCE_BROKEN_S
-from driftd.store.rows import Move, Position, Witness
+from driftd.store.moves import Move, Position, Witness
 
 
 @dataclass(slots=True, kw_only=True)

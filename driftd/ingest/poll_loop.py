@@ -30,8 +30,8 @@ from driftd.ingest.partition import Partition
 from driftd.ingest.plans import Plans
 from driftd.ingest.probe import Probe
 from driftd.settings import Settings
+from driftd.store.moves import Position
 from driftd.store.positions import Positions
-from driftd.store.rows import Position
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from driftd.errors import UnreachableError
 from driftd.ingest.limits import FETCH_WAIT_MS, POLL_MS, REQUEST_MS
 from driftd.kafka import aiokafka_options
 from driftd.settings import KafkaSettings
-from driftd.store.rows import Witness
+from driftd.store.moves import Witness
 
 
 class Probe:

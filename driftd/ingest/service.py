@@ -20,7 +20,7 @@ from driftd.ingest.probe import Probe
 from driftd.ingest.scout import Scout
 from driftd.kafka import aiokafka_options, cannot_bootstrap
 from driftd.settings import KafkaSettings, Settings
-from driftd.store.rows import Move
+from driftd.store.moves import Move
 from driftd.store.store import Store
 from driftd.telemetry import Metrics, count_all
 from policies.specs import ModelSpec

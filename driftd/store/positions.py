@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, case, select, update
 
 from driftd.store.database import Database, LostError, insert
-from driftd.store.rows import PARTITION_LIST, Flush, Move, Position, Witness
+from driftd.store.moves import PARTITION_LIST, Flush, Move, Position, Witness
 from driftd.store.schema import (
     dead_letter_count,
     increment,

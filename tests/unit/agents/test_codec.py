@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agents.codec import CodecError, decode_arm, encode_arm, layout_marks, merge_arms
 from agents.events import ArmCounts
+from detectors.contract import Layout
 from detectors.sketches.category import CategoryLayout
 from detectors.sketches.numeric import NumericLayout
 
@@ -47,8 +48,8 @@ def test_merging_adds_and_does_not_care_for_order(a: ArmCounts, b: ArmCounts) ->
 
 
 def test_streams_of_another_layout_are_left_out_even_at_equal_size() -> None:
-    old = {"temp": NumericLayout((1.0, 2.0)), "carrier": CategoryLayout(("UA",))}
-    new = {**old, "temp": NumericLayout((1.0, 3.0))}
+    old: dict[str, Layout] = {"temp": NumericLayout((1.0, 2.0)), "carrier": CategoryLayout(("UA",))}
+    new: dict[str, Layout] = {**old, "temp": NumericLayout((1.0, 3.0))}
     cells = np.array([1, 2, 3, 4])
     arm = ArmCounts(n=10, counts={"temp": cells, "carrier": cells})
     blob = encode_arm(arm, layout_marks(old))

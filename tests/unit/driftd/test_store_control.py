@@ -8,13 +8,12 @@ import pytest
 
 from driftd.store import steps
 from driftd.store.migrate import migrate
+from driftd.store.moves import Flush, Move
 from driftd.store.rows import (
     DecisionRow,
-    Flush,
     IncidentRow,
     IncrementRow,
     LateRow,
-    Move,
     OutboxRow,
     PaneRow,
     PartialRow,

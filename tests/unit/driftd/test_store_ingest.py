@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from driftd.errors import MistakeError, UnreachableError
 from driftd.store.migrate import migrate
-from driftd.store.rows import Flush, IncrementRow, Move, PartialRow, SampleRow, Witness
+from driftd.store.moves import Flush, Move, Witness
+from driftd.store.rows import IncrementRow, PartialRow, SampleRow
 from driftd.store.store import Store, open_store
 
 TOPIC = "predictions"
