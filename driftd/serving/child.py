@@ -135,13 +135,13 @@ class Child:
                 self._writer.write(_LENGTH.pack(len(body)) + body)
                 await self._writer.drain()
                 answer = self._decoder.decode(await _receive(self._reader))
-        except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError):
-            raise ChildDiedError(self._epitaph("died")) from None
-        except TimeoutError:
+        except TimeoutError:  # an OSError too: it comes first
             self._kill()
             raise ChildDiedError(
                 self._epitaph(f"gave no answer in {self._spec.score_timeout_s:g} s")
             ) from None
+        except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError):
+            raise ChildDiedError(self._epitaph("died")) from None
         if answer.scores is None:
             if answer.at is not None:
                 raise UnfitError(answer.error, answer.at)

@@ -20,7 +20,7 @@ class Fleet:
         self._on_loaded = on_loaded
         self._versions: dict[str, ServedVersion] = {}
         self.sample: Sequence[Row] = ()
-        """A few rows that were asked lately."""
+        """A few rows that were answered lately."""
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property

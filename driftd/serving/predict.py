@@ -68,7 +68,6 @@ class Predictor:
         plan = self._switch.plan
         if plan is None:
             raise NotReadyError
-        self._switch.fleet.sample = call.rows[:SAMPLE_ROWS]
         groups = _draw(plan, call)
         if len(groups) == 1:
             scored = [await self._answer(plan, call, groups[0], started)]
@@ -99,6 +98,8 @@ class Predictor:
                 answers[i] = Answered(call.ids[i], score, said, route.version, route.variant)
             self._shadow(plan, call, part.group)
         self._metrics.latency.observe(latency_ms / 1000)
+        # Only what has been answered: a row that kills would kill each new process too.
+        self._switch.fleet.sample = call.rows[:SAMPLE_ROWS]
         return self._encoder.encode(PredictAnswer([a for a in answers if a is not None]))
 
     def _shadow(self, plan: Plan, call: Call, group: _Group) -> None:

@@ -75,7 +75,7 @@ class ServedVersion:
     start: Start
     on_loaded: Callable[[str], None]
     sample: Callable[[], Sequence[Row]]
-    """Rows that were asked lately, to warm a new process with."""
+    """Rows that were answered lately, to warm a new process with."""
     child: ModelProcess | None = None
     was_loaded: bool = False
     problem: str = ""

@@ -18,7 +18,8 @@ from driftd.serving.switch import Switch
 
 
 class Model:
-    """Version 1 scores .1, version 2 scores .9; `faults` are raised instead, once each."""
+    """Version 1 scores .1, version 2 scores .9; `faults` are raised instead, once each, and
+    666 kills."""
 
     positive, negative, pid = "late", "on_time", 1
 
@@ -28,6 +29,9 @@ class Model:
         self._dead = asyncio.Event()
 
     async def ask(self, rows: Sequence[Row]) -> list[float]:
+        if any(row["x"] == 666 for row in rows if "x" in row):
+            self._dead.set()
+            raise ChildDiedError("666 kills")
         if self._faults:
             fault = self._faults.pop(0)
             if isinstance(fault, ChildDiedError):
@@ -185,6 +189,19 @@ def test_a_champion_that_dies_is_asked_again_when_it_is_back() -> None:
         stage.faults["1"].append(ChildDiedError("it died"))
         (answer,) = await stage.call(instances=[{"x": 1}])
 
+        assert answer["version"] == "1"
+
+    play(story)
+
+
+def test_an_instance_that_kills_is_not_what_the_next_process_is_warmed_with() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.route(0)
+        await stage.call(instances=[{"x": 1}])
+        with pytest.raises(ChildDiedError):
+            await stage.call(instances=[{"x": 666}])
+
+        (answer,) = await stage.call(instances=[{"x": 2}])
         assert answer["version"] == "1"
 
     play(story)
