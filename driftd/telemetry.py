@@ -11,7 +11,9 @@ from driftd.clock import steady_now
 
 # In an outage aiokafka writes hundreds of lines a second; one logger may say this much a minute.
 LINES_A_MINUTE_MAX = 60
-NOISY_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "httpx", "httpcore", "uvicorn", "mlflow")
+NOISY_LOGGERS = (
+    "aiokafka", "faust", "httpcore", "httpx", "kafka", "mlflow", "mode", "urllib3", "uvicorn",
+)  # fmt: skip
 
 
 class RateLimit(logging.Filter):
@@ -68,6 +70,8 @@ def configure_logging(level: str = "info", *, as_json: bool | None = None) -> No
     for name in NOISY_LOGGERS:
         logging.getLogger(name).addFilter(RateLimit())
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It tells each retry of an outage; who asked tells the outage itself.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     # Filters of a logger do not see what its children log; the handler's filter does.
     handler.addFilter(RateLimit(10 * LINES_A_MINUTE_MAX))
 

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,9 @@ from driftd.trainers.catalog import build_trainers
 
 log = structlog.get_logger()
 
+# Runs until its argument is set.
+Service = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
 HARD_EXIT_AFTER_S = 20.0
 STALLED_AFTER_S = 120.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -64,7 +67,7 @@ class Daemon:
     app: Any
     producer: AIOKafkaProducer
     alertmanager: AlertmanagerClient
-    services: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = field(default_factory=dict)
+    services: dict[str, Service] = field(default_factory=dict)
 
     def wrong(self) -> tuple[str, ...]:
         """What keeps this worker from doing its work; empty when nothing does."""
@@ -141,15 +144,29 @@ def build(settings: Settings) -> Daemon:
     metrics, doorbell = Metrics(), Doorbell()
     ownership = Ownership(settings.topics.control, settings.topics.control_partitions)
     store = open_store(settings.store)
-    book = PolicyBook(store)
+    book = PolicyBook(
+        store,
+        settings.platform(),
+        # Publications come from worker threads.
+        on_published=_threadsafe(doorbell),
+    )
     producer = AIOKafkaProducer(
         **aiokafka_options(settings.kafka), enable_idempotence=True, acks="all"
     )
     alertmanager = AlertmanagerClient(settings.alertmanager.urls)
     alerts = Alerts(alertmanager, metrics)
     world = _world(settings, store, book, producer)
+    ingest = Ingest(
+        settings, store, book.specs, metrics, on_flushed=lambda models: doorbell.ring(*models)
+    )
+
+    def ended(model: str) -> None:
+        # A new profile or an open rollout changes how events are counted.
+        ingest.refresh_policies()
+        doorbell.ring(model)
+
     executor = Executor(
-        store, {**handlers(world), **training_handlers(world)}, _worker(), metrics, doorbell.ring
+        store, {**handlers(world), **training_handlers(world)}, _worker(), metrics, ended
     )
     control = Control(
         _stepper(settings, world, book, metrics),
@@ -160,11 +177,13 @@ def build(settings: Settings) -> Daemon:
         on_alerts=alerts.put,
         metrics=metrics,
     )
-    ingest = Ingest(
-        settings, store, book.specs, metrics, on_flushed=lambda models: doorbell.ring(*models)
-    )
     reconcile = Reconcile(store, world.registry, world.routers, book.specs, ownership, doorbell)
-    watch = PolicyWatch(settings, book, metrics, on_published=doorbell.ring)
+    watch = PolicyWatch(
+        settings.policies,
+        publish=book.publish,
+        on_refused=lambda file, _mistakes: metrics.policy_refused.labels(file=file).inc(),
+        platform=settings.platform(),
+    )
     data_directory = str(settings.work / "faust")
     kafka = faust_options(settings.kafka)
     daemon = Daemon(
@@ -181,7 +200,7 @@ def build(settings: Settings) -> Daemon:
         alertmanager=alertmanager,
     )
     daemon.services = {
-        "policies": watch.run,
+        "policies": _until(watch.run),
         "ingest": ingest.run,
         "control": control.run,
         "executor": executor.run,
@@ -221,18 +240,44 @@ def _stepper(settings: Settings, world: World, book: PolicyBook, metrics: Metric
     )
 
 
+def _threadsafe(doorbell: Doorbell) -> Callable[[str], None]:
+    loop = asyncio.get_running_loop()
+
+    def ring(model: str) -> None:
+        loop.call_soon_threadsafe(doorbell.ring, model)
+
+    return ring
+
+
+def _until(run: Callable[[], Coroutine[Any, Any, None]]) -> Service:
+    """A service that knows no stop of its own: it is cancelled."""
+
+    async def until(stop: asyncio.Event) -> None:
+        running = asyncio.ensure_future(run())
+        stopped = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not running.done():
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            return
+        await running
+
+    return until
+
+
 def _worker() -> str:
     return f"{os.uname().nodename}-{os.getpid()}"
 
 
-def _api(daemon: Daemon) -> Callable[[asyncio.Event], Awaitable[None]]:
+def _api(daemon: Daemon) -> Service:
     http = daemon.settings.http
-    loop = asyncio.get_running_loop()
     desk = Desk(
         store=daemon.store,
         specs=daemon.book.specs,
         publish=daemon.book.publish_text,
-        ring=lambda model: loop.call_soon_threadsafe(daemon.doorbell.ring, model),
+        ring=_threadsafe(daemon.doorbell),
         health=daemon.wrong,
         ready=daemon.not_ready,
         scrape=lambda: generate_latest(daemon.metrics.registry),
@@ -257,7 +302,7 @@ def _api(daemon: Daemon) -> Callable[[asyncio.Event], Awaitable[None]]:
     return run
 
 
-def _watchdog(daemon: Daemon) -> Callable[[asyncio.Event], Awaitable[None]]:
+def _watchdog(daemon: Daemon) -> Service:
     async def run(stop: asyncio.Event) -> None:
         # Stalls after rebalances are a known class of Kafka client bugs: a fresh process is the cure.
         while not stop.is_set():

@@ -30,6 +30,7 @@ RENEW_S = 2.0
 POLL_S = 1.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 60.0
 IN_FLIGHT_MAX = 32
+PUBLICATION = "decisions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,8 @@ class Executor:
             ended.outcome,
             dict(ended.result),
             ended.reason,
+            # A published decision is the end of it: told to the agents it would be the next one.
+            tell=row.kind != PUBLICATION,
         )
         if not mine:
             log.warning("leave command", op_id=row.op_id, why="another worker has its lease")
@@ -160,7 +163,8 @@ class Executor:
             "end command", op_id=row.op_id, kind=row.kind, outcome=ended.outcome,
             why=ended.reason or None,
         )  # fmt: skip
-        self._on_ended(row.model)
+        if row.kind != PUBLICATION:
+            self._on_ended(row.model)
 
     async def _postpone(self, row: OutboxRow, wait_s: float, why: str) -> None:
         await asyncio.to_thread(

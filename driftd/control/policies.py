@@ -1,6 +1,7 @@
 """The policies in force: published to the store by compare-and-set, read from there alone."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -10,6 +11,7 @@ from driftd.store.rows import PolicyRow
 from driftd.store.store import Store
 from driftd.yamlfile import parse_yaml
 from policies.checker import check
+from policies.clashes import Platform
 from policies.specs import ModelSpec
 
 
@@ -20,25 +22,33 @@ class PolicyError(DriftdError):
 class PolicyBook:
     """Compiled policies by revision. Reads are cheap: only a new revision is compiled."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self,
+        store: Store,
+        platform: Platform | None = None,
+        on_published: Callable[[str], None] = lambda _model: None,
+    ) -> None:
         self._store = store
+        self._platform = platform
+        self._on_published = on_published
         self._compiled: dict[str, ModelSpec] = {}
 
-    def publish(self, text: str, by: str, spec: ModelSpec) -> int:
+    def publish(self, *, model: str, text: str, digest: str, by: str, spec: ModelSpec) -> int:
         """Make this text the policy of its model; the same content keeps its revision."""
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return self._store.policies.publish(
-            spec.model, text, digest, by, msgspec.json.encode(_plain(spec))
-        )
+        plain = msgspec.json.encode(_plain(spec))
+        revision = self._store.policies.publish(model, text, digest, by, plain)
+        self._on_published(model)
+        return revision
 
     def publish_text(self, text: str, by: str) -> tuple[int, tuple[str, ...]]:
         """Check and publish; the revision, or 0 and every mistake as ``line:column: …``."""
         file = parse_yaml(text)
-        spec, mistakes = check(file.values)
+        spec, mistakes = check(file.values, self._platform)
         located = file.locate(mistakes)
         if spec is None or located:
             return 0, tuple(f"{one.mark.line}:{one.mark.column}: {one.mistake}" for one in located)
-        return self.publish(text, by, spec), ()
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self.publish(model=spec.model, text=text, digest=digest, by=by, spec=spec), ()
 
     def specs(self) -> dict[str, ModelSpec]:
         """Every model's spec in force, with its revision and digest filled in."""

@@ -69,7 +69,7 @@ class PolicyWatch:
         *,
         publish: Publish,
         on_refused: OnRefused,
-        on_gone: OnGone = lambda file, model: None,
+        on_gone: OnGone | None = None,
         platform: Platform | None = None,
         changes: Changes = file_changes,
     ) -> None:
@@ -160,7 +160,8 @@ class PolicyWatch:
 
     def _tell_gone(self, file: str, model: str) -> None:
         log.warning("policy file gone", file=file, model=model, in_force=model)
-        self._on_gone(file, model)
+        if self._on_gone is not None:
+            self._on_gone(file, model)
 
 
 def _whole_file(why: str) -> tuple[Located, ...]:

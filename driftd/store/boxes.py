@@ -89,9 +89,12 @@ class Outbox:
         outcome: Outcome,
         result: Mapping[str, Any] | None = None,
         reason: str = "",
+        *,
+        tell: bool = True,
     ) -> bool:
         """End the command and tell its model, in one transaction: an inbox row of kind ``result``
-        whose payload is an encoded ``CommandDone``. False when the lease is no longer ours."""
+        whose payload is an encoded ``CommandDone``. False when the lease is no longer ours.
+        ``tell`` False: nobody waits for its end."""
         now = self._database.now()
         told = dict(result or {})
 
