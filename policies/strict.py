@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from policies.mistakes import Mistake, Path, listed, nearest
 from policies.translate import mistake_of, plain_path
@@ -58,23 +59,35 @@ def read(model: type[M], values: Any, stand_in: Mapping[str, Any] | None = None)
         mistake = Mistake((), f"a file is a mapping of keys, not {said(values)}")
         return Reading(document=None, mistakes=(mistake,))
     found: list[Mistake] = []
-    origins = Origins()
+    origins, stand_ins = Origins(), dict(stand_in or {})
     left = _section(model, values, (), found, origins)
-    for _ in range(_ROUNDS_MAX):
+    for rounds in range(_ROUNDS_MAX):
         try:
             document = model.model_validate(left)
         except ValidationError as error:
             details = error.errors(include_url=False)
-            told = {mistake.path for mistake in found}
-            news = [mistake_of(detail, origins.of) for detail in details]
-            # What is missing because it was cut out has been told already.
-            found += [mistake for mistake in news if mistake.path not in told]
+            found += _news(details, found, origins, first=rounds == 0)
             wrong = {plain_path(d["loc"]): d["type"] == "missing" for d in details}
-            if not _cut(left, wrong, dict(stand_in or {}), origins):
+            if not _cut(left, wrong, stand_ins, origins):
                 break
         else:
             return Reading(document=document, mistakes=tuple(found), origins=origins)
     return Reading(document=None, mistakes=tuple(found), origins=origins)
+
+
+def _news(
+    details: list[ErrorDetails], found: list[Mistake], origins: Origins, *, first: bool
+) -> list[Mistake]:
+    """What was not told yet: a thing that is missing or empty because it was cut out has been."""
+    told = {one.path for one in found}
+    within = set() if first else {path[:end] for path in told for end in range(len(path))}
+    news = []
+    for detail in details:
+        mistake = mistake_of(detail, origins.of)
+        if mistake.path in within or (detail["type"] == "missing" and mistake.path in told):
+            continue
+        news.append(mistake)
+    return news
 
 
 def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:

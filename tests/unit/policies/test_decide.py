@@ -44,6 +44,10 @@ def test_every_condition_is_asked_even_when_the_first_has_decided() -> None:
     assert [one.name for one in decision.barred] == [bar.name for bar in BARS]
 
 
+USED_UP = (
+    "all 2 attempts for abc are used; `driftd retrain` asks for another, "
+    "`driftd accept` makes this the new normal"
+)
 BARRED = {
     "a data fault is open": (
         {"incidents": (QUALITY, OpenIncident(incident_id="f", kind="data_fault", onset=NOW))},
@@ -70,8 +74,7 @@ BARRED = {
         (
             "attempts",
             "yes",
-            "all 2 attempts for abc are used; "
-            + "`driftd retrain` asks for another, `driftd accept` makes this the new normal",
+            USED_UP,
         ),
     ),
     "labels are too few": (
