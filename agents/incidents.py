@@ -7,6 +7,7 @@ import msgspec
 from policies.specs import Severity
 
 Kind = Literal["data_fault", "input_drift", "quality", "operational"]
+Change = Literal["opened", "joined", "left", "raised", "closed"]
 State = Literal["open", "resolved", "accepted", "false_alarm"]
 
 
@@ -43,8 +44,9 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IncidentChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident was opened, joined by a stream, or ended; ``at`` is event time."""
+    """An incident was opened, ``joined`` by a stream, ``left`` by one that turned out to be a data
+    fault, ``raised`` in severity, or ended; ``at`` is event time."""
 
-    change: Literal["opened", "joined", "closed"]
+    change: Change
     incident: Incident
     at: float

@@ -63,9 +63,8 @@ def _ignore(state: WatchState, asked: OperatorAsked, journal: Journal) -> WatchS
     stream, until = str(asked.arguments.get("stream", "")), asked.arguments.get("until")
     if not stream or not isinstance(until, int | float):
         return _refuse(state, asked, journal, "ignore needs a stream and until when, in seconds")
-    journal.note(
-        f"ignore {stream}", f"{asked.by} asked for it", {"until": float(until)}, by=asked.by
-    )
+    why = f"{stream} may not alarm until {until:.0f}"
+    journal.note("ignore", why, {"stream": stream, "until": float(until)}, by=asked.by)
     for incident in tuple(journal.open):
         names = [moved.rule or moved.stream for moved in incident.streams]
         if set(names) == {stream}:

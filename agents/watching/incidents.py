@@ -7,7 +7,7 @@ import msgspec
 
 from agents.commands import Decided
 from agents.ids import op_id
-from agents.incidents import Incident, IncidentChanged, Kind, State, StreamMoved
+from agents.incidents import Change, Incident, IncidentChanged, Kind, State, StreamMoved
 from policies.specs import Severity
 
 # A stream is quiet below this share of its tolerance, and an incident ends after so many panes.
@@ -81,7 +81,7 @@ class Journal:
         incident = self.of(kind)
         if incident is None or _RANK[incident.severity] >= _RANK[severity]:
             return
-        self._replace(msgspec.structs.replace(incident, severity=severity), "joined", why)
+        self._replace(msgspec.structs.replace(incident, severity=severity), "raised", why)
 
     def age(self, levels: Mapping[tuple[str, str], float]) -> None:
         """A pane has passed. ``levels``: (stream, rule) -> effect / tolerance; NaN = not known.
@@ -155,7 +155,8 @@ class Journal:
             self.close(incident, "resolved", f"{stream}, its only stream, is a data fault")
             return
         summary = _summary(self.model, kind, streams, incident.cause)
-        self._keep(msgspec.structs.replace(incident, streams=streams, summary=summary))
+        left = msgspec.structs.replace(incident, streams=streams, summary=summary)
+        self._replace(left, "left", f"{stream} is a data fault")
 
     def _keep(self, incident: Incident) -> Incident:
         self.open = [
@@ -163,21 +164,18 @@ class Journal:
         ]
         return incident
 
-    def _replace(self, incident: Incident, change: str, why: str) -> None:
+    def _replace(self, incident: Incident, change: Change, why: str) -> None:
         self._tell(self._keep(incident), change, why)
 
-    def _tell(self, incident: Incident, change: str, why: str, by: str = BY) -> None:
-        self.changes.append(
-            msgspec.convert(
-                {"change": change, "incident": incident, "at": self.at}, IncidentChanged
-            )
-        )
+    def _tell(self, incident: Incident, change: Change, why: str, by: str = BY) -> None:
+        self.changes.append(IncidentChanged(change=change, incident=incident, at=self.at))
         newest = incident.streams[-1]
         self.decisions.append(
             Decided(
                 at=self.at,
-                what=f"incident {change}: {incident.summary}",
-                why=why,
+                # One of few words: what is decided is counted by it.
+                what=f"incident {change}",
+                why=f"{incident.summary}. {why}",
                 by=by,
                 incident_id=incident.incident_id,
                 evidence={

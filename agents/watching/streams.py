@@ -84,10 +84,13 @@ def latency_thresholds(spec: ModelSpec) -> tuple[float, ...]:
 
 
 def layouts_of(spec: ModelSpec, profile: Profile | None) -> dict[str, Layout]:
-    """Stream -> layout: those of the profile, and the ones that every model has."""
-    layouts = dict(default_layouts(latency_thresholds(spec)))
-    layouts.update(profile.layouts if profile is not None else {})
-    return layouts
+    """Stream -> layout: those of the profile, and the ones that every model has.
+
+    Latencies follow the policy alone: its rules say where an edge has to be.
+    """
+    layouts = dict(profile.layouts) if profile is not None else {}
+    usual = default_layouts(latency_thresholds(spec))
+    return {**usual, **layouts, LATENCY: usual[LATENCY]}
 
 
 def streams_of(spec: ModelSpec, profile: Profile | None) -> Streams:

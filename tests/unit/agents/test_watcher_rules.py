@@ -319,3 +319,7 @@ def test_drift_while_quality_suffers_is_more_than_a_note() -> None:
     assert life.told("opened") == ["input_drift", "quality"]
     assert life.open("input_drift").severity == "warning"
     assert life.changes[0].incident.severity == "info"
+    assert [c.change for c in life.changes if c.incident.severity != "info"][:2] == [
+        "opened",
+        "raised",
+    ]
