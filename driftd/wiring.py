@@ -1,10 +1,8 @@
-"""Builds the parts from the settings and runs them: the only module that knows them all."""
+"""Builds the parts from the settings and connects them: the only module that knows them all."""
 
 import asyncio
 import contextlib
 import os
-import signal
-import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,12 +28,10 @@ from driftd.control.service import Control
 from driftd.control.stepper import Stepper
 from driftd.control.training import training_handlers
 from driftd.data.archive import Archive
-from driftd.errors import MistakeError
 from driftd.ingest.service import Ingest
 from driftd.kafka import aiokafka_options, faust_options
 from driftd.routers.catalog import build_routers
 from driftd.settings import Settings
-from driftd.store.migrate import migrate
 from driftd.store.store import Store, open_store
 from driftd.telemetry import Metrics
 from driftd.trainers.catalog import build_trainers
@@ -45,10 +41,7 @@ log = structlog.get_logger()
 # Runs until its argument is set.
 Service = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
-HARD_EXIT_AFTER_S = 20.0
 STALLED_AFTER_S = 120.0
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-EXIT_STALLED = 70
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,56 +80,6 @@ class Daemon:
         if not self.ingest.owning:
             wrong.append("no source partitions are owned yet")
         return tuple(wrong)
-
-
-async def run_daemon(settings: Settings) -> int:
-    """Run one worker until SIGTERM or SIGINT; 0 after a clean stop."""
-    await asyncio.to_thread(_prepare, settings)
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
-    daemon = build(settings)
-    await daemon.producer.start()
-    await daemon.app.start()
-    tasks = {
-        name: asyncio.create_task(run(stop), name=name) for name, run in daemon.services.items()
-    }
-    stopped = asyncio.create_task(stop.wait(), name="stop")
-    log.info("start worker", api=f"http://{settings.http.host}:{settings.http.port}")
-    try:
-        await asyncio.wait([*tasks.values(), stopped], return_when=asyncio.FIRST_COMPLETED)
-        failed = [name for name, task in tasks.items() if task.done() and not stop.is_set()]
-        stop.set()
-        results = await asyncio.gather(*tasks.values(), return_exceptions=True)
-        for name, result in zip(tasks, results, strict=True):
-            if isinstance(result, BaseException):
-                log.error("fail service", service=name, exc_info=result)
-    finally:
-        stopped.cancel()
-        await _close(daemon)
-    if failed:
-        log.error("stop worker", why="a service ended by itself", services=failed)
-        return EXIT_STALLED
-    log.info("stop worker")
-    return 0
-
-
-async def _close(daemon: Daemon) -> None:
-    for close in (daemon.app.stop, daemon.producer.stop, daemon.alertmanager.aclose):
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(close(), 5.0)
-    daemon.store.close()
-
-
-def _prepare(settings: Settings) -> None:
-    token = os.environ.get(settings.http.token_env)
-    if token is None and settings.http.host not in LOOPBACK:
-        raise MistakeError(
-            f"http.host is {settings.http.host}, but no token is set: put one into "
-            f"{settings.http.token_env}, or listen on 127.0.0.1"
-        )
-    settings.work.mkdir(parents=True, exist_ok=True)
-    settings.policies.mkdir(parents=True, exist_ok=True)
-    migrate(settings.store)
 
 
 def build(settings: Settings) -> Daemon:
@@ -207,7 +150,6 @@ def build(settings: Settings) -> Daemon:
         "reconcile": reconcile.run,
         "alerts": alerts.run,
         "api": _api(daemon),
-        "watchdog": _watchdog(daemon),
     }
     return daemon
 
@@ -300,33 +242,3 @@ def _api(daemon: Daemon) -> Service:
         await serving
 
     return run
-
-
-def _watchdog(daemon: Daemon) -> Service:
-    async def run(stop: asyncio.Event) -> None:
-        # Stalls after rebalances are a known class of Kafka client bugs: a fresh process is the cure.
-        while not stop.is_set():
-            wrong = daemon.wrong()
-            if wrong:
-                log.error("stall worker", why="; ".join(wrong))
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 5.0)
-
-    return run
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def ask() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-        # A client that waits for a broker which is away must not keep the process alive.
-        timer = threading.Timer(HARD_EXIT_AFTER_S, os._exit, args=(1,))
-        timer.daemon = True
-        timer.start()
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, ask)

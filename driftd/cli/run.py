@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
         """Run the daemon: ingest, control, alerts and the HTTP API in one process."""
         from driftd.settings import load_settings
         from driftd.telemetry import configure_logging
-        from driftd.wiring import run_daemon
+        from driftd.worker import run_daemon
 
         configure_logging(log_level)
         raise typer.Exit(asyncio.run(run_daemon(load_settings(settings))))

@@ -106,6 +106,8 @@ class Outbox:
                 "wall_finished": now,
             }
             row = _update(connection, op_id, attempt, worker, news)
+            if not tell:
+                return
             done = CommandDone(
                 op_id=op_id, kind=row["kind"], outcome=outcome, result=told, reason=reason
             )

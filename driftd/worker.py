@@ -1,0 +1,105 @@
+"""The life of one worker process: start, signals, watchdog, a bounded stop."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from driftd.errors import MistakeError
+from driftd.kafka import cannot_bootstrap
+from driftd.settings import Settings
+from driftd.store.migrate import migrate
+from driftd.wiring import Daemon, Service, build
+
+log = structlog.get_logger()
+
+HARD_EXIT_AFTER_S = 20.0
+WATCHDOG_S = 5.0
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+EXIT_STALLED = 70
+
+
+async def run_daemon(settings: Settings) -> int:
+    """Run one worker until SIGTERM or SIGINT; 0 after a clean stop."""
+    await asyncio.to_thread(_prepare, settings)
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    daemon = build(settings)
+    try:
+        await daemon.producer.start()
+    except KafkaError as error:
+        raise cannot_bootstrap(settings.kafka, error) from error
+    await daemon.app.start()
+    services = {**daemon.services, "watchdog": _watchdog(daemon)}
+    tasks = {name: asyncio.create_task(run(stop), name=name) for name, run in services.items()}
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    log.info("start worker", api=f"http://{settings.http.host}:{settings.http.port}")
+    try:
+        await asyncio.wait([*tasks.values(), stopped], return_when=asyncio.FIRST_COMPLETED)
+        failed = [name for name, task in tasks.items() if task.done() and not stop.is_set()]
+        stop.set()
+        results = await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for name, result in zip(tasks, results, strict=True):
+            if isinstance(result, BaseException):
+                log.error("fail service", service=name, exc_info=result)
+    finally:
+        stopped.cancel()
+        await _close(daemon)
+    if failed:
+        log.error("stop worker", why="a service ended by itself", services=failed)
+        return EXIT_STALLED
+    log.info("stop worker")
+    return 0
+
+
+async def _close(daemon: Daemon) -> None:
+    for close in (daemon.app.stop, daemon.producer.stop, daemon.alertmanager.aclose):
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(close(), 5.0)
+    daemon.store.close()
+
+
+def _prepare(settings: Settings) -> None:
+    token = os.environ.get(settings.http.token_env)
+    if token is None and settings.http.host not in LOOPBACK:
+        raise MistakeError(
+            f"http.host is {settings.http.host}, but no token is set: put one into "
+            f"{settings.http.token_env}, or listen on 127.0.0.1"
+        )
+    settings.work.mkdir(parents=True, exist_ok=True)
+    settings.policies.mkdir(parents=True, exist_ok=True)
+    migrate(settings.store)
+
+
+def _watchdog(daemon: Daemon) -> Service:
+    async def run(stop: asyncio.Event) -> None:
+        # Stalls after rebalances are a known class of Kafka client bugs: a fresh process is the cure.
+        while not stop.is_set():
+            wrong = daemon.wrong()
+            if wrong:
+                log.error("stall worker", why="; ".join(wrong))
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), WATCHDOG_S)
+
+    return run
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+        # A client that waits for a broker which is away must not keep the process alive.
+        timer = threading.Timer(HARD_EXIT_AFTER_S, os._exit, args=(1,))
+        timer.daemon = True
+        timer.start()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, ask)
