@@ -36,7 +36,7 @@ def librdkafka_options(kafka: KafkaSettings) -> dict[str, Any]:
         "bootstrap.servers": kafka.bootstrap,
         "security.protocol": security.protocol,
         # A broker that is away would flood standard error; what fails is told by who asked.
-        "log_level": 3,
+        "log_level": 2,
     }
     if security.protocol.endswith("SSL") and security.ca_file is not None:
         options["ssl.ca.location"] = str(security.ca_file)
