@@ -14,7 +14,8 @@ from policies.specs import JudgeSpec
 
 ERRORS = "error_rate"
 LATENCIES = "latency_p"
-REFERENCE_ANSWERS_MIN = 1_000
+# Before so many answers, and so many above it, a quantile is not known well enough.
+REFERENCE_ANSWERS_MIN, REFERENCE_TAIL_MIN = 200, 20
 # With hardly an error in either arm no ratio can be proven. A rate that is proven to be below this
 # is harmless whatever the ratio: 3,700 answers without an error are enough at 5 %.
 HARMLESS_ERROR_RATE = 0.001
@@ -151,9 +152,10 @@ def _with_reference(
         return judge, True
     cells = Counter(dict(judge.reference)) + _latencies(event, opponent)
     judge = msgspec.structs.replace(judge, reference=tuple(sorted(cells.items())))
-    if cells.total() < REFERENCE_ANSWERS_MIN:
+    quantile, answers = quantile_of(spec.metric), cells.total()
+    if answers < REFERENCE_ANSWERS_MIN or answers * (1.0 - quantile) < REFERENCE_TAIL_MIN:
         return judge, False
-    wanted, below = quantile_of(spec.metric) * cells.total(), 0
+    wanted, below = quantile * answers, 0
     for cell, n in sorted(cells.items()):
         below += n
         if below >= wanted:

@@ -25,6 +25,7 @@ from agents.stages.state import LifecycleState, Retreat, RetreatKind, Rollout, S
 from policies.specs import ModelSpec
 
 WHY_CHARACTERS_MAX = 250
+SAID_NO: frozenset[RetreatKind] = frozenset({"harmful", "operator", "refused"})
 
 WORDS: dict[RetreatKind, str] = {
     "harmful": "roll back",
@@ -53,7 +54,9 @@ def begin(
     rollout = state.rollout or Rollout(
         candidate=state.champion, cause="way back", number=state.serial + 1
     )
-    champion, moved = state.champion, state.stage in {Stage.PROMOTING, Stage.PROBATION}
+    champion = state.champion
+    # Held in a promotion, the alias is left to people: a foreign hand may have it.
+    moved = state.stage is Stage.PROMOTING and kind != "held"
     if state.stage in {Stage.PROBATION, Stage.WATCHING}:
         champion, moved = state.previous, True
     elif state.stage is Stage.HELD:
@@ -186,7 +189,9 @@ def _finish(state: LifecycleState, now: float) -> Step[LifecycleState]:
     retreat = _retreat(state)
     held = retreat.why if retreat.then is Stage.HELD else ""
     own = state.rollout is not None and state.rollout.gate == "own"
-    rested = now if own and retreat.kind == "harmful" else state.rested
+    # Evidence or a person said no: what trained it rests. An inconclusive end says nothing, and
+    # the cool-down since the training is running anyway.
+    rested = now if own and retreat.kind in SAID_NO else state.rested
     after = enter(state, retreat.then, now, rollout=None, retreat=None, held=held, rested=rested)
     if retreat.then is Stage.HELD:
         return step(after, decided(now, "hold", f"a person has to look: {held}"))

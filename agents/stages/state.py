@@ -239,7 +239,8 @@ class LifecycleState(msgspec.Struct, frozen=True, kw_only=True):
     """Causes that need no other training: slots that were used, incidents that led to a
     promotion."""
     rested: float | None = None
-    """When one of our own candidates was last found harmful, on the clock of cool-downs."""
+    """When evidence or a person last said no to one of our own candidates, on the clock of
+    cool-downs."""
     request: Request | None = None
     waits: str = ""
     """What stood in the way of a training when the journal last said so."""

@@ -122,7 +122,8 @@ def incident(
 
 @dataclass
 class World:
-    """What executes commands. ``refuses`` and ``fails``: kinds of commands that end so."""
+    """What executes commands. ``refuses`` and ``fails``: kinds of commands that end so; ``slow``:
+    kinds that stay in the outbox."""
 
     aliases: dict[str, str] = field(default_factory=lambda: {"champion": "1"})
     routing: Routing | None = None
@@ -130,6 +131,7 @@ class World:
     verdict: str = "pass"
     refuses: set[type[AnyCommand]] = field(default_factory=set)
     fails: set[type[AnyCommand]] = field(default_factory=set)
+    slow: set[type[AnyCommand]] = field(default_factory=set)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     done: dict[str, CommandDone] = field(default_factory=dict)
 
@@ -213,8 +215,9 @@ class Story:
 
     def execute(self) -> None:
         """Let the world execute what is in the outbox, until nothing is."""
-        while self.outbox:
-            self.tell(self.world.execute(self.outbox.pop(0)), execute=False)
+        while ready := [one for one in self.outbox if type(one) not in self.world.slow]:
+            self.outbox.remove(ready[0])
+            self.tell(self.world.execute(ready[0]), execute=False)
 
     def ask(self, verb: str, **arguments: Any) -> None:
         """A person asks."""
@@ -262,6 +265,25 @@ class Story:
         )
         self.tell(IncidentChanged(change="closed", incident=closed, at=self.at))
 
+    def known(self) -> "Story":
+        """The champion, version 1, is known and has been watched for a while."""
+        self.tick()
+        self.days(10)
+        assert self.state.champion == "1"
+        return self
+
+    def in_canary(self) -> "Story":
+        """An incident led to a candidate, version 3 (2 saw only a part of the data)."""
+        self.known().open()
+        self.tick()
+        assert self.stage() is Stage.CANARY
+        return self
+
+    def in_probation(self) -> "Story":
+        """The candidate was better and became champion."""
+        self.in_canary().until(Stage.PROBATION, 0.1)
+        return self
+
     def observe(self) -> None:
         """The registry is looked at."""
         names = self.world.aliases
@@ -276,6 +298,10 @@ class Story:
     def of(self, kind: type[AnyCommand]) -> list[Any]:
         """All commands of a kind, oldest first."""
         return [command for command in self.commands if isinstance(command, kind)]
+
+    def stage(self) -> Stage:
+        """Where the model stands."""
+        return self.state.stage
 
     def words(self) -> list[str]:
         """What was decided, oldest first."""

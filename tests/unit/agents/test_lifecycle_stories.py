@@ -7,32 +7,8 @@ from policies.specs import PromoteSpec
 from tests.support.story import CANARY, DAY, RETRAIN, Story, World, policy
 
 
-def known(story: Story | None = None) -> Story:
-    """A model whose champion, version 1, is known and has been watched for a while."""
-    story = story or Story()
-    story.tick()
-    story.days(10)
-    assert story.state.champion == "1"
-    return story
-
-
-def in_canary(story: Story | None = None) -> Story:
-    """An incident has led to a candidate, version 3 (2 saw only a part of the data)."""
-    story = known(story)
-    story.open()
-    story.tick()
-    assert story.state.stage is Stage.CANARY
-    return story
-
-
-def in_probation(story: Story | None = None) -> Story:
-    story = in_canary(story)
-    story.until(Stage.PROBATION, 0.1)
-    return story
-
-
 def test_a_quality_incident_trains_once_on_part_and_once_on_everything() -> None:
-    story = in_canary()
+    story = Story().in_canary()
 
     gate, refit = story.of(Train)
     assert (gate.phase, refit.phase) == ("gate", "refit")
@@ -48,7 +24,7 @@ def test_a_quality_incident_trains_once_on_part_and_once_on_everything() -> None
 
 
 def test_a_good_challenger_becomes_champion_and_leaves_probation() -> None:
-    story = in_canary()
+    story = Story().in_canary()
 
     days = story.until(Stage.PROBATION, 0.1)
 
@@ -62,7 +38,7 @@ def test_a_good_challenger_becomes_champion_and_leaves_probation() -> None:
 
 
 def test_every_request_is_a_pair_in_the_canary_and_a_sample_in_probation() -> None:
-    story = in_canary()
+    story = Story().in_canary()
 
     first = story.world.routing
     assert first is not None
@@ -78,7 +54,7 @@ def test_every_request_is_a_pair_in_the_canary_and_a_sample_in_probation() -> No
 
 
 def test_a_broken_challenger_goes_back_within_days_traffic_first() -> None:
-    story = known()
+    story = Story().known()
     story.ask("canary", version="7", gate="external")
     before = len(story.commands)
 
@@ -97,19 +73,19 @@ def test_a_broken_challenger_goes_back_within_days_traffic_first() -> None:
 
 
 def test_a_barred_version_is_never_let_in_again() -> None:
-    story = known()
+    story = Story().known()
     story.ask("canary", version="7", gate="external")
     story.until(Stage.WATCHING, -0.1)
 
     story.day()
     story.ask("canary", version="7", gate="external")
 
-    assert story.state.stage is Stage.WATCHING
+    assert story.stage() is Stage.WATCHING
     assert "barred" in story.decisions[-1].why
 
 
 def test_a_challenger_that_is_no_different_is_inconclusive_and_not_barred() -> None:
-    story = in_canary()
+    story = Story().in_canary()
 
     days = story.until(Stage.WATCHING, 0.01)
 
@@ -122,11 +98,11 @@ def test_a_challenger_that_is_no_different_is_inconclusive_and_not_barred() -> N
 
 
 def test_no_pairs_are_not_harm() -> None:
-    story = in_canary()
+    story = Story().in_canary()
 
     story.days(20, None)
 
-    assert story.state.stage is Stage.CANARY
+    assert story.stage() is Stage.CANARY
     assert story.state.rollout is not None
     assert story.state.rollout.step == 0, "a step does not end before its evidence is in"
     story.until(Stage.WATCHING, None)
@@ -134,7 +110,7 @@ def test_no_pairs_are_not_harm() -> None:
 
 
 def test_harm_in_probation_puts_the_old_champion_back() -> None:
-    story = in_probation()
+    story = Story().in_probation()
     before = len(story.commands)
 
     # Now version 1 answers better than version 3, which holds the alias.
@@ -152,7 +128,7 @@ def test_harm_in_probation_puts_the_old_champion_back() -> None:
 
 
 def test_one_incident_leads_to_one_promotion() -> None:
-    story = in_probation()
+    story = Story().in_probation()
     story.until(Stage.WATCHING, 0.0)
 
     story.days(60)
@@ -162,7 +138,7 @@ def test_one_incident_leads_to_one_promotion() -> None:
 
 
 def test_a_gate_that_says_no_leaves_everything_as_it_was() -> None:
-    story = known(Story(world=World(verdict="fail")))
+    story = Story(world=World(verdict="fail")).known()
     story.open()
     story.days(60)
 
@@ -171,14 +147,14 @@ def test_a_gate_that_says_no_leaves_everything_as_it_was() -> None:
     assert gates[1].until - gates[0].until >= RETRAIN.cooldown_s
     assert len({command.op_id for command in story.of(Train)}) == len(story.of(Train))
     assert story.of(SetTraffic) == []
-    assert story.state.stage is Stage.WATCHING
+    assert story.stage() is Stage.WATCHING
 
 
 def test_an_evaluation_that_cannot_tell_is_asked_again_and_then_left() -> None:
-    story = known(Story(world=World(verdict="not_evaluable")))
+    story = Story(world=World(verdict="not_evaluable")).known()
     story.open()
     story.tick()
-    assert story.state.stage is Stage.EVALUATING
+    assert story.stage() is Stage.EVALUATING
 
     story.until(Stage.WATCHING)
 
@@ -188,36 +164,36 @@ def test_an_evaluation_that_cannot_tell_is_asked_again_and_then_left() -> None:
 
 
 def test_a_failed_training_is_tried_again_as_often_as_the_policy_says() -> None:
-    story = known(Story(world=World(fails={Train})))
+    story = Story(world=World(fails={Train})).known()
     story.open()
     story.tick()
-    assert story.state.stage is Stage.TRAINING
+    assert story.stage() is Stage.TRAINING
 
     story.days(60)
 
     attempts = [command.attempt for command in story.of(Train)]
     assert attempts == [1, 2]
-    assert story.state.stage is Stage.WATCHING
+    assert story.stage() is Stage.WATCHING
     assert story.state.trainings_total == 2
 
 
 def test_a_person_has_the_last_word_where_the_policy_says_so() -> None:
     asked = policy(promote=PromoteSpec(approval_required=True, probation_s=DAY))
-    story = in_canary(Story(spec=asked))
+    story = Story(spec=asked).in_canary()
     story.until(Stage.AWAITING_APPROVAL, 0.1)
     assert story.of(MoveAlias) == []
 
     story.ask("approve", version="9")
-    assert story.state.stage is Stage.AWAITING_APPROVAL, "another version was approved"
+    assert story.stage() is Stage.AWAITING_APPROVAL, "another version was approved"
     story.ask("approve", version="3")
 
-    assert story.state.stage is Stage.PROBATION
+    assert story.stage() is Stage.PROBATION
     assert next(d for d in story.decisions if d.what == "promote").by == "ana"
 
 
 def test_an_approval_that_nobody_gives_expires() -> None:
     asked = policy(promote=PromoteSpec(approval_required=True))
-    story = in_canary(Story(spec=asked))
+    story = Story(spec=asked).in_canary()
     story.until(Stage.AWAITING_APPROVAL, 0.1)
 
     days = story.until(Stage.WATCHING, 0.1)
@@ -229,7 +205,7 @@ def test_an_approval_that_nobody_gives_expires() -> None:
 
 def test_harm_is_heard_while_a_person_thinks() -> None:
     asked = policy(promote=PromoteSpec(approval_required=True))
-    story = in_canary(Story(spec=asked))
+    story = Story(spec=asked).in_canary()
     story.until(Stage.AWAITING_APPROVAL, 0.1)
 
     story.until(Stage.WATCHING, -0.3, most=6)
@@ -238,17 +214,17 @@ def test_harm_is_heard_while_a_person_thinks() -> None:
 
 
 def test_mode_retrain_ends_with_a_registered_candidate() -> None:
-    story = known(Story(spec=policy(mode="retrain")))
+    story = Story(spec=policy(mode="retrain")).known()
     story.open()
     story.days(3)
 
     assert story.world.aliases == {"champion": "1", "challenger": "3"}
-    assert story.state.stage is Stage.WATCHING
+    assert story.stage() is Stage.WATCHING
     assert story.of(SetTraffic) == []
 
 
 def test_mode_alert_trains_nothing_by_itself_and_for_a_person_on_request() -> None:
-    story = known(Story(spec=policy(mode="alert")))
+    story = Story(spec=policy(mode="alert")).known()
     story.open()
     story.days(30)
     assert story.of(Train) == []
@@ -262,7 +238,7 @@ def test_mode_alert_trains_nothing_by_itself_and_for_a_person_on_request() -> No
 
 def test_a_canary_without_any_named_judge_still_has_one() -> None:
     bare = policy(canary=type(CANARY)(steps=CANARY.steps, give_up_after_s=CANARY.give_up_after_s))
-    story = in_canary(Story(spec=bare))
+    story = Story(spec=bare).in_canary()
 
     story.until(Stage.PROBATION, 0.1)
 
