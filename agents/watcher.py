@@ -21,7 +21,7 @@ from agents.watching.learning import (
 from agents.watching.learning import PANES_MAX as PANES_LEARNED_MAX
 from agents.watching.panes import PaneJudge
 from agents.watching.rules import RuleBook
-from agents.watching.state import Reading, RuleTrack, WatchState, WatchStep
+from agents.watching.state import FAULTS_MAX, Reading, RuleTrack, WatchState, WatchStep
 from agents.watching.streams import PaneCounts, merge, streams_of
 from detectors.baseline import DAY_S, choose_slots
 from detectors.profile import Profile
@@ -204,7 +204,8 @@ class Watcher:
             arrival = state.arrival.reading
             readings = (*readings, arrival) if arrival is not None else readings
             state = msgspec.structs.replace(state, readings=readings)
-        state = msgspec.structs.replace(state, incidents=tuple(journal.open))
+        faults = (*state.faults, *journal.broken_inputs())[-FAULTS_MAX:]
+        state = msgspec.structs.replace(state, incidents=tuple(journal.open), faults=faults)
         return WatchStep(
             state=state,
             decisions=tuple(journal.decisions),
@@ -228,8 +229,12 @@ class Watcher:
         if state.learning_since is None:
             return False
         span, panes = pane.end - state.learning_since, state.panes + 1
-        if not state.learned or state.relearning:
+        if not state.learned:
             return span >= SPAN_MIN_S and panes >= PANES_MIN
+        if state.relearning:
+            # What people accepted may become normal, a fault that came meanwhile may not.
+            broken = any(incident.kind == "data_fault" for incident in state.incidents)
+            return span >= SPAN_MIN_S and panes >= PANES_MIN and not broken
         # A week teaches no hours of the week. From two weeks on each midnight is a chance to learn
         # them, as long as nothing is wrong that would become normal.
         finer = choose_slots(self._pane_s, int(SPAN_MAX_S / self._pane_s)) > state.slots
@@ -245,7 +250,8 @@ class Watcher:
         start = self._learns_from(state, buckets[-1])
         grouped: dict[int, list[PaneClosed]] = {}
         for bucket in sorted(buckets, key=lambda bucket: bucket.start):
-            if bucket.start >= start - _EDGE_S:
+            broken = any(begin < bucket.end and bucket.start < end for begin, end in state.faults)
+            if bucket.start >= start - _EDGE_S and not broken:
                 grouped.setdefault(int(bucket.start // self._pane_s), []).append(bucket)
         return [merge(grouped[index], self._streams.layouts) for index in sorted(grouped)]
 

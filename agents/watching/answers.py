@@ -1,13 +1,15 @@
 """What people answer to an incident, and how long the watcher then keeps quiet about a stream."""
 
 from collections.abc import Mapping
+from math import inf
 
 import msgspec
 
 from agents.events import OperatorAsked
 from agents.incidents import Incident
 from agents.watching.incidents import QUIET_BELOW, Journal
-from agents.watching.state import Mute, WatchState
+from agents.watching.state import Arrival, Mute, WatchState
+from agents.watching.streams import ARRIVAL
 from policies.specs import ModelSpec
 
 
@@ -56,7 +58,7 @@ def still_muted(state: WatchState, levels: Mapping[tuple[str, str], float]) -> d
 def _level(name: str, levels: Mapping[tuple[str, str], float]) -> float:
     """The level of a stream or rule by its name; infinite where it is not known."""
     known = [level for (stream, rule), level in levels.items() if (rule or stream) == name]
-    return next((level for level in known if level == level), float("inf"))  # noqa: PLR0124 - NaN
+    return next((level for level in known if level == level), inf)  # noqa: PLR0124 - NaN
 
 
 def _ignore(state: WatchState, asked: OperatorAsked, journal: Journal) -> WatchState:
@@ -74,9 +76,24 @@ def _ignore(state: WatchState, asked: OperatorAsked, journal: Journal) -> WatchS
 
 
 def _accept(spec: ModelSpec, state: WatchState, incident: Incident) -> WatchState:
-    """Learn a new baseline from the incident's onset on; until then its streams keep quiet."""
-    state = _mute(state, incident, Mute(why="accepted", until=float("inf")))
-    if not state.learned:
+    """Learn a new baseline from the incident's onset on; until then its streams keep quiet.
+
+    A rule has no baseline: it keeps quiet until it was met once.
+    """
+    learned = [moved.stream for moved in incident.streams if not moved.rule]
+    ruled = [moved.rule for moved in incident.streams if moved.rule]
+    mutes = {
+        **state.mutes,
+        **dict.fromkeys(learned, Mute(why="accepted", until=inf)),
+        **dict.fromkeys(ruled, Mute(why="refuted", until=inf)),
+    }
+    state = msgspec.structs.replace(state, mutes=mutes)
+    if ARRIVAL in learned:
+        mutes = {name: mute for name, mute in mutes.items() if name != ARRIVAL}
+        fresh = Arrival(seen=state.arrival.seen, first=state.arrival.first)
+        state = msgspec.structs.replace(state, mutes=mutes, arrival=fresh)
+        learned.remove(ARRIVAL)
+    if not learned or not state.learned:
         return state
     panes = max(int((state.closed - incident.onset) / spec.clock.pane_s), 0)
     return msgspec.structs.replace(

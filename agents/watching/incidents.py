@@ -8,6 +8,7 @@ import msgspec
 from agents.commands import Decided
 from agents.ids import op_id
 from agents.incidents import Change, Incident, IncidentChanged, Kind, State, StreamMoved
+from agents.watching.streams import ARRIVAL
 from policies.specs import Severity
 
 # A stream is quiet below this share of its tolerance, and an incident ends after so many panes.
@@ -75,6 +76,17 @@ class Journal:
                 self._begin(alarm)
             else:
                 self._join(incident, alarm)
+
+    def broken_inputs(self) -> list[tuple[float, float]]:
+        """The spans of data faults that ended now by themselves: [onset, end). Labels that come
+        late leave the inputs whole, and what people accepted is no fault."""
+        return [
+            (changed.incident.onset, self.at)
+            for changed in self.changes
+            if changed.incident.kind == "data_fault"
+            and changed.incident.state == "resolved"
+            and any(moved.stream != ARRIVAL for moved in changed.incident.streams)
+        ]
 
     def raise_severity(self, kind: Kind, severity: Severity, why: str) -> None:
         """Make the open incident of a kind at least this severe, and tell it."""

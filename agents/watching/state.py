@@ -12,6 +12,8 @@ from agents.watching.fitted import Fitted, ShareFit
 ReadingState = Literal["learning", "quiet", "transient", "drift", "gap"]
 # The ring of effects by which a jump is told from a ramp, in panes.
 RECENT_MAX = 48
+# The newest spans of broken inputs that a later burn-in has to leave out.
+FAULTS_MAX = 50
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,8 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     rules: dict[str, RuleTrack] = {}
     mutes: dict[str, Mute] = {}
     incidents: tuple[Incident, ...] = ()
+    faults: tuple[tuple[float, float], ...] = ()
+    """Spans in which the inputs were broken: no baseline is learned from them."""
     readings: tuple[Reading, ...] = ()
 
     @classmethod

@@ -65,6 +65,16 @@ def test_while_a_new_normal_is_learned_the_other_streams_are_watched(drifting: W
 
     assert "minute_of_day" in drifting.open("data_fault").cause
 
+    # A fault must become normal neither while it lasts nor later, from the stored panes.
+    before = drifting.fitted
+    drifting.days(LEARNED + 20, LEARNED + 80, Day(warmer=2.0, clock=240))
+    assert drifting.fitted is before
+    drifting.days(LEARNED + 80, LEARNED + 160, WARM)
+    assert drifting.fitted is not before
+    assert drifting.told("closed") == ["input_drift", "data_fault"]
+    drifting.days(LEARNED + 160, LEARNED + 170, Day(warmer=2.0, clock=240))
+    assert "minute_of_day" in drifting.open("data_fault").cause
+
 
 def test_a_false_alarm_keeps_quiet_until_the_stream_was_quiet_once(drifting: Watch) -> None:
     drifting.asked("false_alarm", incident_id=drifting.open("input_drift").incident_id)

@@ -323,3 +323,32 @@ def test_drift_while_quality_suffers_is_more_than_a_note() -> None:
         "opened",
         "raised",
     ]
+
+
+def test_an_accepted_rule_keeps_quiet_until_it_was_met_once() -> None:
+    life = watch(ARRIVAL)
+    life.quality(matured(0, arrived=0.5))
+    life.asked("accept", incident_id=only(life).incident_id)
+    for day in range(1, 5):
+        life.pane(pane(day))
+        life.quality(matured(day, arrived=0.5))
+    assert life.told("opened") == ["data_fault"]
+
+    for day in range(5, 8):
+        life.pane(pane(day))
+        life.quality(matured(day, arrived=0.9 if day < 7 else 0.5))
+    assert life.told("opened") == ["data_fault", "data_fault"]
+
+
+def test_an_accepted_label_arrival_is_learned_anew() -> None:
+    life = watch()
+    for day in range(75):
+        life.quality(matured(day, arrived=0.95 if day < 60 else 0.75))
+    life.asked("accept", incident_id=only(life).incident_id)
+    for day in range(75, 200):
+        life.quality(matured(day, arrived=0.75))
+    assert life.told("opened") == ["data_fault"]
+
+    for day in range(200, 215):
+        life.quality(matured(day, arrived=0.5))
+    assert life.told("opened") == ["data_fault", "data_fault"]
