@@ -139,7 +139,9 @@ def _section(
         if value is None:
             section = model_in(fields[word].annotation) is not None
             why = "{} takes every default" if section else "give it one, or leave the key out"
-            found.append(Mistake((*origins.of(path), str(key)), f"has no value; {why}"))
+            found.append(
+                Mistake((*origins.of(path), str(key)), f"has no value; {why}", about="key")
+            )
             continue
         left[word] = _value(fields[word].annotation, value, (*path, word), found, origins)
     return left
