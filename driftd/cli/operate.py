@@ -31,6 +31,28 @@ def ask(
         print(f"{verb} of {model} is in the inbox; `driftd status {model}` shows what follows")
 
 
+def moment(text: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time, or of a span from now such as ``7d``."""
+    from datetime import datetime
+
+    from driftd.clock import wall_now
+    from policies.units import parse_duration
+
+    try:
+        return wall_now() + parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a span such as 7d nor a time such as 2026-01-31T12:00:00Z"
+        ) from None
+    if told.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no time zone; add Z or +02:00")
+    return told.timestamp()
+
+
 def register(app: typer.Typer) -> None:
     """Add the operators' verbs."""
 
@@ -115,7 +137,7 @@ def _register_answers(app: typer.Typer) -> None:
         model: str, incident: str, api: Api = None, by: By = None, as_json: AsJson = False
     ) -> None:
         """Say that an incident is the new normal, from its onset on."""
-        ask(model, "accept", {"incident": incident}, api=api, by=by, as_json=as_json)
+        ask(model, "accept", {"incident_id": incident}, api=api, by=by, as_json=as_json)
 
     @app.command()
     def ignore(
@@ -127,11 +149,12 @@ def _register_answers(app: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Let one stream alarm nobody for a while."""
-        ask(model, "ignore", {"stream": stream, "until": until}, api=api, by=by, as_json=as_json)
+        arguments = {"stream": stream, "until": moment(until)}
+        ask(model, "ignore", arguments, api=api, by=by, as_json=as_json)
 
     @app.command("false-alarm")
     def false_alarm(
         model: str, incident: str, api: Api = None, by: By = None, as_json: AsJson = False
     ) -> None:
         """Say that an incident was none; this measures the precision of the alarms."""
-        ask(model, "false_alarm", {"incident": incident}, api=api, by=by, as_json=as_json)
+        ask(model, "false_alarm", {"incident_id": incident}, api=api, by=by, as_json=as_json)
