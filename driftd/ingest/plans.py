@@ -87,7 +87,7 @@ class PlanMaker:
             if plan is not None:
                 models[name] = plan
         if models != self._last.models:
-            self._last = _indexed(models)
+            self._last = index_plans(models)
         return self._last
 
     def _plan(self, spec: ModelSpec, profile_id: int, rollout_open: bool) -> Plan | None:
@@ -153,7 +153,8 @@ def make_plan(
     )
 
 
-def _indexed(models: Mapping[str, Plan]) -> Plans:
+def index_plans(models: Mapping[str, Plan]) -> Plans:
+    """The plans of all models, found by topic."""
     by_topic: dict[str, dict[str, Plan]] = {}
     subscribers: dict[str, dict[str, list[Plan]]] = {}
     idle: dict[str, float] = {}

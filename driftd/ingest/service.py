@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from driftd.clock import steady_now
-from driftd.errors import UnreachableError
+from driftd.errors import DriftdError
 from driftd.ingest.complaints import Complaints
 from driftd.ingest.folding import Folded
 from driftd.ingest.letters import DeadLetters
@@ -146,7 +146,8 @@ class Ingest:
             self._asked.clear()
             try:
                 plans = await asyncio.to_thread(self._maker.make)
-            except UnreachableError as error:
+            except DriftdError as error:
+                # A store that is away or a policy that does not compile: the last good ones go on.
                 self._complaints.say("plans", "keep policies", why=str(error))
             else:
                 if plans.topics != self._plans.topics:
