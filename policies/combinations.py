@@ -37,14 +37,28 @@ def clashes(document: PolicyDocument, platform: Platform | None) -> Iterator[Cla
     yield from _modes(document)
     yield from _names(document)
     yield from _times(document)
-    for place, rule in enumerate(document.watch.rules):
-        yield from rule_clashes(rule, ("watch", "rules", place), platform)
+    yield from _rules(document, platform)
     if document.retrain is not None:
         yield from _retrain(document, document.retrain, platform)
     for place, gate in enumerate(document.gate):
         yield from gate_clashes(gate, ("gate", place))
     if document.canary is not None:
         yield from canary_clashes(document, document.canary, platform)
+
+
+def _rules(document: PolicyDocument, platform: Platform | None) -> Iterator[Clash]:
+    seen: dict[str, int] = {}
+    for place, rule in enumerate(document.watch.rules):
+        path: Path = ("watch", "rules", place)
+        yield from rule_clashes(rule, path, platform)
+        # Alerts and decisions know a rule by what it asks, not by how loud it is.
+        over = rule.over or (None if rule.falling_for else document.clock.pane)
+        asks = rule.model_copy(update={"over": over})
+        key = asks.model_dump_json(exclude={"severity", "min_events"})
+        if key in seen:
+            first = ("watch", "rules", seen[key])
+            yield clash(path, f"asks the same as rules[{seen[key]}]; one of them is enough", first)
+        seen.setdefault(key, place)
 
 
 def _modes(document: PolicyDocument) -> Iterator[Clash]:

@@ -184,6 +184,16 @@ def test_a_rule_says_only_what_its_metric_can_be_asked(text: str, message: str) 
     assert rule(text) == [f"watch.rules[0].{message}"]
 
 
+def test_a_rule_stands_once_however_loud_it_is() -> None:
+    text = "{metric: auc, below: 0.7}, {metric: auc, below: 0.7, over: 10m, severity: critical}"
+    louder = "{metric: auc, below: 0.7}, {metric: auc, below: 0.6, severity: critical}"
+
+    assert mistakes(f"watch: {{rules: [{text}]}}") == [
+        "watch.rules[1]: asks the same as rules[0]; one of them is enough"
+    ]
+    assert mistakes(f"watch: {{rules: [{louder}]}}") == []
+
+
 AUTO = "mode: auto\nretrain: {trainer: tabular}\n"
 SECTIONS = {
     "auto without retrain": (
