@@ -11,6 +11,9 @@ import typer
 from driftd.errors import MistakeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from detectors.contract import Layout
     from driftd.data.export import Manifest
     from driftd.data.profile_file import FileProfile
 
@@ -19,6 +22,19 @@ Table = Annotated[
     Path,
     typer.Argument(
         exists=True, dir_okay=False, readable=True, help="A .parquet, .csv or .tsv file."
+    ),
+]
+Out = Annotated[
+    Path, typer.Option(help="Where the profile goes; .json for people, else compressed.")
+]
+Ignore = Annotated[
+    list[str] | None, typer.Option(help="A column that is no feature; may be repeated.")
+]
+Text = Annotated[list[str] | None, typer.Option(help="A column of names that look like numbers.")]
+Layouts = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, help="A profile of the model whose cells are used again."
     ),
 ]
 
@@ -33,57 +49,32 @@ def register(app: typer.Typer) -> None:
 
 def profile(
     file: Table,
-    out: Annotated[
-        Path, typer.Option(help="Where the profile goes; .json for people, else compressed.")
-    ],
+    out: Out,
     label: Annotated[str | None, typer.Option(help="The column of true labels.")] = None,
-    score: Annotated[
-        str | None, typer.Option(help="The column of the version's probabilities.")
-    ] = None,
+    score: Annotated[str | None, typer.Option(help="The column of its probabilities.")] = None,
     time: Annotated[str | None, typer.Option(help="The column of event times.")] = None,
-    ignore: Annotated[
-        list[str] | None, typer.Option(help="A column that is no feature; may be repeated.")
-    ] = None,
-    text: Annotated[
-        list[str] | None, typer.Option(help="A column of names that look like numbers.")
-    ] = None,
+    ignore: Ignore = None,
+    text: Text = None,
     positive: Annotated[str | None, typer.Option(help="The positive label; default 1.")] = None,
     negative: Annotated[str, typer.Option(help="The negative label.")] = "0",
     version: Annotated[str, typer.Option(help="The model version that was trained on it.")] = "",
-    layouts: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="A profile of the model whose cells are used again."
-        ),
-    ] = None,
+    layouts: Layouts = None,
     as_json: AsJson = False,
 ) -> None:
     """Count how the training data of a version looks: the reference that drift is measured from."""
-    from detectors.profile import Profile
+    from rich.progress import Progress
+
     from driftd.data.profile import RESERVED, Columns
     from driftd.data.profile_file import profile_file
 
-    known = None
-    if layouts is not None:
-        try:
-            known = Profile.from_bytes(layouts.read_bytes()).layouts
-        except ValueError as error:
-            raise MistakeError(f"--layouts {layouts}: {error}") from error
-    columns = Columns(
-        label=label,
-        score=score,
-        time=time,
-        ignore=RESERVED | frozenset(ignore or ()),
-        text=frozenset(text or ()),
-    )
-    from rich.progress import Progress
-
+    left_out, names = RESERVED | frozenset(ignore or ()), frozenset(text or ())
+    columns = Columns(label=label, score=score, time=time, ignore=left_out, text=names)
     with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(f"profiling {file.name}", total=1.0)
         found = profile_file(
             file,
             columns,
-            layouts=known,
+            layouts=_layouts(layouts),
             version=version,
             positive=positive,
             negative=negative,
@@ -133,6 +124,17 @@ def export(
         positive=positive,
     )
     print(json.dumps(asdict(manifest)) if as_json else _exported(manifest, out))
+
+
+def _layouts(file: Path | None) -> "Mapping[str, Layout] | None":
+    from detectors.profile import Profile
+
+    if file is None:
+        return None
+    try:
+        return Profile.from_bytes(file.read_bytes()).layouts
+    except ValueError as error:
+        raise MistakeError(f"--layouts {file}: {error}") from error
 
 
 def _seconds(option: str, text: str) -> float:

@@ -167,7 +167,7 @@ def _rows(command: Evaluate, data_dir: Path, manifest: Manifest) -> tuple[pa.Tab
     shared = {name: _shared(train[name], held[name]) for name in (ID, SUBJECT)}
     for name, count in shared.items():
         if count:
-            return held, f"{count} withheld rows have an {name} that was trained on"
+            return held, f"{count} withheld rows have a trained {name}"
     rows = held.filter(pc.greater_equal(held[TS], command.onset))
     positives = int(np.sum(rows[LABEL]))
     where = "since the onset" if rows.num_rows < held.num_rows else "in the withheld block"

@@ -66,10 +66,7 @@ def export_training(
     are replaced whole, the manifest last; the same archive gives the same bytes. Raises
     ``MistakeError`` when there is nothing to write.
     """
-    if phase not in (GATE, REFIT):
-        raise MistakeError(f"phase is {GATE} or {REFIT}, not {phase!r}")
-    if phase == GATE and not 0 < holdout < 1:
-        raise MistakeError(f"holdout is a share between 0 and 1, not {holdout:g}")
+    _check(phase, holdout)
     rows = archive.read(model, since, until, ["id", "subject", "ts", "label", "features"])
     rows = rows.filter(pc.is_valid(rows["features"]))
     rows = _outside(rows, without)
@@ -147,6 +144,13 @@ def training_table(rows: pa.Table, positive: str | None) -> tuple[pa.Table, dict
         )
     columns.update({name: features[name] for name in features.column_names})
     return pa.table(columns), kinds_of(features)
+
+
+def _check(phase: str, holdout: float) -> None:
+    if phase not in (GATE, REFIT):
+        raise MistakeError(f"phase is {GATE} or {REFIT}, not {phase!r}")
+    if phase == GATE and not 0 < holdout < 1:
+        raise MistakeError(f"holdout is a share between 0 and 1, not {holdout:g}")
 
 
 def _split(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from agents.events import Arm, ArmQuality, PairsJoined
 from detectors.contract import IntArray
@@ -13,6 +14,7 @@ from detectors.quality import QualitySketch
 from driftd.data.answers import answers_of, arms_of, bools, root_of
 from driftd.data.samples import DUPLICATES_KEY, LABELS, PENDING, conform, decode
 
+_MEETING = ["id", "shadow_of", "ts", "label", "label_ts"]
 _ORDER = [(name, "ascending") for name in ("ts", "id", "variant", "version")]
 
 
@@ -65,40 +67,39 @@ def join(pending: Mapping[float, pa.Table], labels: pa.Table, *, arrive_within_s
     ``pending``: bucket -> consolidated table; ``labels``: columns of ``LABELS``, any order. A row
     that came after its request was labelled gets that label too.
     """
-    tables = [_bare(table) for _, table in sorted(pending.items())]
-    table = pa.concat_tables([PENDING.empty_table(), *tables])
+    tables = {bucket: conform(table, PENDING) for bucket, table in sorted(pending.items())}
+    # Features are the bulk of a row and decide nothing here: only changed buckets touch them.
+    slim = [table.select(_MEETING).replace_schema_metadata(None) for table in tables.values()]
+    table = pa.concat_tables([PENDING.empty_table().select(_MEETING), *slim]).combine_chunks()
     root = root_of(table)
     labels, repeated = _first_labels(labels)
 
-    labelled = pc.is_valid(table["label"])
+    labelled = pc.is_valid(table["label"]).combine_chunks()
     known_root, known = root.filter(labelled), table.filter(labelled)
     from_known = pc.index_in(root, value_set=known_root)
     from_new = pc.index_in(root, value_set=labels["id"].combine_chunks())
-    label_ts = pc.coalesce(
-        table["label_ts"], known["label_ts"].take(from_known), labels["ts"].take(from_new)
-    )
-    label = pc.coalesce(
-        table["label"], known["label"].take(from_known), labels["label"].take(from_new)
-    )
+    found = {
+        name: pc.coalesce(
+            table[name], known[name].take(from_known), labels[source].take(from_new)
+        ).combine_chunks()
+        for name, source in (("label", "label"), ("label_ts", "ts"))
+    }
     # A label after the policy's longest wait counts nowhere: a bucket's quality must not depend on
     # when it is looked at.
-    in_time = pc.less_equal(label_ts, pc.add(table["ts"], arrive_within_s))
-    gained = pc.fill_null(pc.and_(pc.invert(labelled), in_time), fill_value=False)
-    updated = _with_labels(table, gained, label, label_ts)
+    in_time = pc.less_equal(found["label_ts"], pc.add(table["ts"], arrive_within_s))
+    gained = bools(pc.and_(pc.invert(labelled), in_time))
+    partner = bools(labelled) & bools(pc.is_in(root, value_set=root.filter(pa.array(gained))))
 
     matched = pc.is_in(labels["id"], value_set=root)
-    already = pc.is_in(labels["id"], value_set=known_root)
-    rows = updated.filter(gained).sort_by(_ORDER)
-    answered = pc.is_in(labels["id"], value_set=root_of(updated.filter(pc.or_(labelled, gained))))
-    too_late = pc.and_(matched, pc.invert(answered))
-    partners = known.filter(pc.is_in(known_root, value_set=root.filter(gained))).sort_by(_ORDER)
+    answered = pc.is_in(labels["id"], value_set=root.filter(pa.array(bools(labelled) | gained)))
+    updated = _updated(tables, gained, found)
     return Joined(
-        rows=rows,
-        partners=partners,
-        changed=_changed(pending, updated, gained),
+        rows=_gathered(updated, tables, gained),
+        partners=_gathered({}, tables, partner),
+        changed=updated,
         unmatched=labels.filter(pc.invert(matched)),
-        duplicates=repeated + _count(already),
-        late=_count(too_late),
+        duplicates=repeated + _count(pc.is_in(labels["id"], value_set=known_root)),
+        late=_count(pc.and_(matched, pc.invert(answered))),
     )
 
 
@@ -202,28 +203,43 @@ def _first_of_each(keys: pa.Table) -> IntArray:
     return np.sort(first).astype(np.int64)
 
 
-def _with_labels(
-    table: pa.Table, gained: pa.Array, label: pa.Array, label_ts: pa.Array
-) -> pa.Table:
-    for name, values in (("label", label), ("label_ts", label_ts)):
-        where = table.schema.get_field_index(name)
-        table = table.set_column(
-            where, PENDING.field(name), pc.if_else(gained, values, table[name])
-        )
-    return table
-
-
-def _changed(
-    pending: Mapping[float, pa.Table], updated: pa.Table, gained: pa.Array
+def _updated(
+    tables: Mapping[float, pa.Table], gained: NDArray[np.bool_], found: Mapping[str, pa.Array]
 ) -> dict[float, pa.Table]:
-    mask, start, changed = bools(gained), 0, {}
-    for bucket, table in sorted(pending.items()):
-        stop = start + table.num_rows
-        if mask[start:stop].any():
-            mine = updated.slice(start, table.num_rows).combine_chunks()
-            changed[bucket] = mine.replace_schema_metadata(table.schema.metadata)
-        start = stop
+    """The buckets in which a row gained its label, with ``found`` in place where it did."""
+    changed = {}
+    for bucket, (start, table) in _spans(tables).items():
+        mine = pa.array(gained[start : start + table.num_rows])
+        if not bools(mine).any():
+            continue
+        for name, values in found.items():
+            where = PENDING.get_field_index(name)
+            fresh = pc.if_else(mine, values.slice(start, table.num_rows), table[name])
+            table = table.set_column(where, PENDING.field(name), fresh)  # noqa: PLW2901
+        changed[bucket] = table
     return changed
+
+
+def _gathered(
+    updated: Mapping[float, pa.Table], tables: Mapping[float, pa.Table], mask: NDArray[np.bool_]
+) -> pa.Table:
+    """The marked rows of all buckets, in their one order."""
+    parts = [PENDING.empty_table()]
+    for bucket, (start, table) in _spans(tables).items():
+        mine = mask[start : start + table.num_rows]
+        if mine.any():
+            marked = updated.get(bucket, table).filter(pa.array(mine))
+            parts.append(marked.replace_schema_metadata(None))
+    return pa.concat_tables(parts).sort_by(_ORDER)
+
+
+def _spans(tables: Mapping[float, pa.Table]) -> dict[float, tuple[int, pa.Table]]:
+    """Bucket -> the number of its first row among all, and its table."""
+    start, spans = 0, {}
+    for bucket, table in tables.items():
+        spans[bucket] = (start, table)
+        start += table.num_rows
+    return spans
 
 
 def _count(mask: pa.ChunkedArray) -> int:

@@ -117,6 +117,8 @@ def decode(blob: bytes, kind: str | None = None) -> pa.Table:
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """``table`` with exactly the columns of ``schema``; what is absent is null."""
+    if table.schema.equals(schema):
+        return table
     have = set(table.column_names)
     columns = [
         table.column(field.name) if field.name in have else pa.nulls(table.num_rows, field.type)
