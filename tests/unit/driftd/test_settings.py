@@ -27,7 +27,8 @@ def test_an_empty_file_is_a_daemon_on_this_machine() -> None:
 def test_every_shipped_file_is_good(file: Path) -> None:
     settings = load_settings(file)
 
-    assert settings.policies.is_dir()
+    assert settings.policies == SHIPPED / "policies"
+    assert settings.store == f"sqlite:///{SHIPPED}/driftd.db"
 
 
 def test_units_become_seconds_bytes_and_shares() -> None:
