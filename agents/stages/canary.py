@@ -34,7 +34,14 @@ def begin(
         f"version {rollout.candidate} answers {first.weight:.0%} of the requests "
         f"and {first.shadow:.0%} in shadow"
     )
-    note = decided(now, "canary", why, by=rollout.by or "policy", incident_id=rollout.incident_id)
+    note = decided(
+        now,
+        "canary",
+        why,
+        by=rollout.by or "policy",
+        incident_id=rollout.incident_id,
+        evidence={"version": rollout.candidate, "gate": rollout.gate},
+    )
     return step(after, note)
 
 

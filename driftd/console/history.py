@@ -112,6 +112,8 @@ def stream_histories(
             effects.append(
                 DISTANCES[kind].measure(layout, normal, cells, m=m).value if enough else np.nan
             )
+        if not np.isfinite(effects).any():
+            continue
         histories.append(
             StreamHistory(
                 stream=name,

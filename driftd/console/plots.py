@@ -56,17 +56,16 @@ def story_plot(
     incidents: Sequence[dict[str, Any]],
     rollouts: Sequence[tuple[float, float, str]],
     marks: Sequence[tuple[float, str]],
-    until: float,
+    span: tuple[float, float],
 ) -> str:
     """Incidents and rollouts as bars over event time, decisions as marks above them."""
     figure = Figure(figsize=(WIDTH, 2.6))
     axes = figure.subplots()
     rows = ["rollout", *KIND_COLOURS]
     for incident in incidents:
-        end = incident["closed"] or until
-        span = dates([incident["onset"], end])
+        end = incident["closed"] or span[1]
         axes.plot(
-            span, [rows.index(incident["kind"])] * 2,
+            dates([incident["onset"], end]), [rows.index(incident["kind"])] * 2,
             color=KIND_COLOURS[incident["kind"]], linewidth=9, solid_capstyle="butt",
         )  # fmt: skip
     for start, end, version in rollouts:
@@ -79,6 +78,8 @@ def story_plot(
         axes.plot([], [], marker=marker, color=colour, linestyle="none", label=what, markersize=6)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7, frameon=False)
     axes.set_ylim(len(rows) - 0.4, -1.4)
+    low, high = dates(span)
+    axes.set_xlim(low - 2, high + 2)
     _style(axes, "The story", "")
     axes.set_yticks(range(len(rows)), [row.replace("_", " ") for row in rows])
     return _svg(figure)

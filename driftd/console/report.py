@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
+import msgspec
 
 from detectors.profile import Profile
 from driftd.console.history import quality_history, stream_histories
@@ -16,6 +17,7 @@ STREAMS_SHOWN = 12
 DECISIONS_MAX = 5_000
 QUALITY_WINDOW_S = 14 * 86_400.0
 # Decisions by their name in the journal -> the mark on the story's time line.
+CANARY_ENDS = frozenset({"hold", "promoted", "refuse", "roll back", "ticket"})
 MARKED = {"promoted": "promote", "roll back": "roll back", "train": "train"}
 
 
@@ -28,6 +30,7 @@ def render_report(store: Store, spec: ModelSpec, extra: Mapping[str, Any] | None
     incidents = [incident_view(row.body) for row in store.views.incidents(spec.model)]
     until = status["closed"] or 0.0
     points = quality_history(store, spec.model)
+    span = (points[0].start if points else until - 86_400.0, until)
     panes = max(1, round(QUALITY_WINDOW_S / spec.clock.bucket_s))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("driftd.console", "templates"),
@@ -40,7 +43,7 @@ def render_report(store: Store, spec: ModelSpec, extra: Mapping[str, Any] | None
         decisions=decisions,
         incidents=incidents,
         counts=store.views.counts(),
-        story=story_plot(incidents, rollouts(decisions, until), marks(decisions), until),
+        story=story_plot(incidents, rollouts(decisions, until), marks(decisions), span),
         quality=quality_plot(points, panes, "14 days") if points else "",
         streams=_streams(store, spec),
         extra=extra or {},
@@ -50,8 +53,6 @@ def render_report(store: Store, spec: ModelSpec, extra: Mapping[str, Any] | None
 
 def incident_view(body: bytes) -> dict[str, Any]:
     """An incident as plain values."""
-    import msgspec  # noqa: PLC0415
-
     found: dict[str, Any] = msgspec.json.decode(body)
     return found
 
@@ -64,8 +65,18 @@ def marks(decisions: Sequence[Mapping[str, Any]]) -> list[tuple[float, str]]:
 def rollouts(
     decisions: Sequence[Mapping[str, Any]], until: float
 ) -> list[tuple[float, float, str]]:
-    """(start, end, version) of each canary, as the journal tells it."""
-    return []
+    """(start, end, version) of each canary, as the journal tells it; an open one ends now."""
+    spans: list[tuple[float, float, str]] = []
+    began: Mapping[str, Any] | None = None
+    for decision in decisions:
+        if decision["what"] == "canary":
+            began = decision
+        elif began is not None and decision["what"] in CANARY_ENDS:
+            spans.append((began["at"], decision["at"], began["evidence"]["version"]))
+            began = None
+    if began is not None:
+        spans.append((began["at"], until, began["evidence"]["version"]))
+    return spans
 
 
 def _streams(store: Store, spec: ModelSpec) -> str:
