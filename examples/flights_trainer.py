@@ -44,6 +44,8 @@ class DelayModel(ClassifierMixin, BaseEstimator):
             min_samples_leaf=300,
             l2_regularization=5.0,
             early_stopping=False,
+            # Codes have no order: airports are split by groups, not by the alphabet.
+            categorical_features=[list(X.columns).index(name) for name in texts],
             random_state=self.seed,
         ).fit(self._numbers(X), y)
         return self

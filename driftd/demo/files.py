@@ -46,7 +46,7 @@ retrain:
   data: {{window: 56d, holdout: 20%}}
   trainer: tabular
 gate:
-  - {{metric: brier, better_by: 0.002, than: champion}}
+  - {{metric: brier, better_by: 0.003, than: champion}}
 canary:
   steps: [{{weight: 10%, shadow: 100%, for: 14d}}, {{weight: 50%, shadow: 100%, for: 3d}}]
   judge:
