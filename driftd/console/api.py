@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from agents.events import OperatorAsked
 from driftd.clock import wall_now
 from driftd.console.report import render_report
-from driftd.console.status import decision_view, model_status
+from driftd.console.status import decision_view, model_pulse, model_status
 from driftd.store.store import Store
 from policies.specs import ModelSpec
 
@@ -95,6 +95,10 @@ def _add_views(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/models/{model}")
     def one(model: str, decisions: int = 50) -> Response:
         return _json(model_status(desk.store, _known(desk, model), decisions))
+
+    @app.get("/api/models/{model}/pulse")
+    def pulse(model: str) -> Response:
+        return _json(model_pulse(desk.store, _known(desk, model)))
 
     @app.get("/api/models/{model}/decisions")
     def decisions(model: str, limit: int = 1000) -> Response:

@@ -7,13 +7,34 @@ import msgspec
 
 from agents.lifecycle import rollout_open, stage_view
 from agents.snapshot import Snapshot
-from driftd.store.rows import DecisionRow
+from driftd.store.rows import DecisionRow, Pulse
 from driftd.store.store import Store
 from policies.specs import ModelSpec
 
 DECISIONS_SHOWN = 50
 # Commands after whose end nothing in the story changes: they do not make a model busy.
 SIDE_COMMANDS = frozenset({"decisions", "tag"})
+
+
+def model_pulse(store: Store, spec: ModelSpec) -> dict[str, Any]:
+    """What a replayer or a pipeline polls: ``closed``, ``busy``, ``rollout``, ``epoch``, ``stage``
+    and whether the reference ``profile`` is there, cheaper than the whole status."""
+    pulse = store.views.pulse(spec.model)
+    row = store.control.model_row(spec.model)
+    lifecycle = Snapshot.from_bytes(row.snapshot, row.snapshot_format).lifecycle
+    return {
+        "closed": pulse.closed,
+        "busy": _busy(pulse),
+        "rollout": rollout_open(lifecycle),
+        "epoch": lifecycle.epoch,
+        "stage": lifecycle.stage.value,
+        "champion": lifecycle.champion,
+        "profile": bool(lifecycle.profile),
+    }
+
+
+def _busy(pulse: Pulse) -> bool:
+    return pulse.inbox > 0 or bool(set(pulse.commands) - SIDE_COMMANDS)
 
 
 def model_status(store: Store, spec: ModelSpec, decisions: int = DECISIONS_SHOWN) -> dict[str, Any]:
@@ -36,7 +57,7 @@ def model_status(store: Store, spec: ModelSpec, decisions: int = DECISIONS_SHOWN
         "published_revision": status.policy.revision if status.policy else 0,
         "closed": pulse.closed,
         "closed_text": when(pulse.closed),
-        "busy": pulse.inbox > 0 or bool(set(pulse.commands) - SIDE_COMMANDS),
+        "busy": _busy(pulse),
         "rollout": rollout_open(snapshot.lifecycle),
         **stage_view(snapshot.lifecycle, spec),
         "panes": snapshot.watch.panes,
