@@ -11,7 +11,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
-    def serve(  # noqa: PLR0917  (Typer reads them by their names)
+    def serve(
         model: Annotated[str, typer.Argument(help="The model, as its policy names it.")],
         settings: Annotated[Path, typer.Option("--settings", "-s", help="The settings file.")],
         host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -46,6 +46,10 @@ def register(app: typer.Typer) -> None:
         from policies.units import parse_size
 
         configure_logging(log_level)
+        try:
+            memory_bytes = parse_size(memory)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--memory") from error
         options = ServeOptions(
             model=model,
             registry_name=registry_name or model,
@@ -54,7 +58,7 @@ def register(app: typer.Typer) -> None:
             host=host,
             port=port,
             ready=ready,
-            memory_bytes=parse_size(memory),
+            memory_bytes=memory_bytes,
             pass_env=tuple(pass_env or ()),
         )
         asyncio.run(serve_until_signal(load_settings(settings), options))

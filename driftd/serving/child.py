@@ -250,4 +250,4 @@ async def _listen(process: asyncio.subprocess.Process, version: str, words: dequ
             return
         text = line.decode(errors="replace").rstrip()
         words.append(text[:500])
-        log.info("model said", version=version, text=text[:500])
+        log.debug("model said", version=version, text=text[:500])

@@ -25,13 +25,11 @@ from driftd.serving.predict import Predictor
 from driftd.serving.served import BACK_OFF_FIRST_S, BACK_OFF_MAX_S
 from driftd.serving.shadows import Shadows
 from driftd.serving.switch import Switch
-from driftd.serving.traffic import TrafficFollower
+from driftd.serving.traffic import CATCH_UP_S, TrafficFollower
 from driftd.settings import Settings
 
 log = structlog.get_logger()
 
-# How long the topic may keep the start waiting; then the champion's alias decides.
-CATCH_UP_S = 10.0
 SHUTDOWN_S = 20.0
 
 
@@ -94,19 +92,17 @@ class Server:
             )
         )  # fmt: skip
         serving = asyncio.create_task(http.serve([listening]))
-        helpers = [
-            asyncio.create_task(self._follower.run(), name="traffic"),
-            asyncio.create_task(self._begin(listening.getsockname()[1]), name="begin"),
-        ]
+        # Ends only by a fault of one of the two; the other is then over as well.
+        helping = asyncio.gather(self._follower.run(), self._begin(listening.getsockname()[1]))
         stopping = asyncio.create_task(stop.wait())
         try:
-            await _first_of(stopping, serving, *helpers[:1])
+            await _first_of(stopping, serving, helping)
         finally:
             http.should_exit = True
             await asyncio.wait({serving})
-            for task in (*helpers, stopping):
-                task.cancel()
-            await asyncio.gather(*helpers, stopping, return_exceptions=True)
+            helping.cancel()
+            stopping.cancel()
+            await asyncio.gather(helping, stopping, return_exceptions=True)
             await self._shadows.drain(SHUTDOWN_S)
             await self._switch.fleet.close()
             left = await asyncio.to_thread(self._recorder.close, SHUTDOWN_S)
@@ -211,11 +207,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def _first_of(*tasks: asyncio.Task[Any]) -> None:
-    """Return when one has ended; a helper that ended by itself is a fault, and is raised."""
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        task.result()
+async def _first_of(*futures: asyncio.Future[Any]) -> None:
+    """Return when one has ended; raise what it raised."""
+    done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+    for future in done:
+        future.result()
 
 
 def _write_ready(file: Path, port: int) -> None:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.commands import Routing
+from driftd.clock import steady_now
 from driftd.errors import MistakeError
 from driftd.serving.assignment import CHALLENGER, CHAMPION
 
@@ -21,6 +22,8 @@ FETCH_MAX_WAIT_MS = 50
 POLL_MS = 1000
 # New partitions are seen after this much at most.
 METADATA_MAX_AGE_MS = 10_000
+# How long the past of the topic may take; then what is known of it counts, or nothing.
+CATCH_UP_S = 10.0
 BACK_OFF_FIRST_S = 0.5
 BACK_OFF_MAX_S = 10.0
 
@@ -99,6 +102,7 @@ class TrafficFollower:
         assigned: set[int] = set()
         ends: Mapping[TopicPartition, int] = {}
         newest: Routing | None = None
+        until = steady_now() + CATCH_UP_S
         while True:
             known = consumer.partitions_for_topic(self._topic) or set()
             if not known:
@@ -111,7 +115,9 @@ class TrafficFollower:
                 consumer.assign(partitions)
                 await consumer.seek_to_beginning(*partitions)
                 ends = await consumer.end_offsets(partitions)
-            if not self.caught_up.is_set() and await _is_past(consumer, ends):
+            if not self.caught_up.is_set() and (
+                steady_now() > until or await _is_past(consumer, ends)
+            ):
                 if newest is not None:
                     self._offer(newest)
                 self.caught_up.set()
@@ -143,9 +149,14 @@ class TrafficFollower:
 
 
 async def _is_past(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    for partition, end in ends.items():
-        if end > 0 and await consumer.position(partition) < end:
-            return False
+    try:
+        # A partition without a leader has no position; it must not hold up the others.
+        async with asyncio.timeout(FETCH_MAX_WAIT_MS / 1000):
+            for partition, end in ends.items():
+                if end > 0 and await consumer.position(partition) < end:
+                    return False
+    except TimeoutError:
+        return False
     return True
 
 

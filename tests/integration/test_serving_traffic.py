@@ -26,11 +26,6 @@ from driftd.routers.driftd_traffic import DriftdTraffic
 SUBJECTS = [f"user-{i}" for i in range(60)]
 ROWS_A_CALL = 3
 CALLERS = 6
-# Only this command: the test is about serving, whatever else the program can do.
-COMMAND = (
-    "import typer; from driftd.cli import serve; app = typer.Typer(); "
-    "app.callback()(lambda: None); serve.register(app); app()"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ async def serving(world: World, model: str, *more: str) -> AsyncIterator[Server]
     ready = world.folder / f"{model}.ready"
     with (world.folder / f"{model}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", COMMAND, "serve", model, "--settings", str(world.settings()),
+            sys.executable, "-m", "driftd.cli.main", "serve", model, "--settings", str(world.settings()),
             "--port", "0", "--ready", str(ready), *more,
             stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
