@@ -51,7 +51,7 @@ class Replayer:
         model: str,
         since: float,
         on_status: Callable[[Status | None, Progress], None],
-        on_day: Callable[[float, Status], None],
+        on_day: Callable[[float, Status, "Replayer"], None],
     ) -> None:
         self._schedule, self._server, self._daemon = schedule, server, daemon
         self._recorder, self._model, self._since = recorder, model, since
@@ -66,11 +66,15 @@ class Replayer:
             while at < end:
                 status, pulse = self._wait_until_free(at)
                 if at % DAY_S == 0:
-                    self._on_day(at, status)
+                    self._on_day(at, status, self)
                 stop = pulse.block_end(at)
                 self._send(pool, at, stop)
                 at = self.progress.at = stop
         self._drain(at + DRAIN_S)
+
+    def catch_up(self, at: float) -> Status:
+        """Wait until the control loop has done every day before the one that ended at ``at``."""
+        return self._wait(lambda pulse: pulse.closed >= at - DAY_S and not pulse.busy)[0]
 
     def _send(self, pool: ThreadPoolExecutor, start: float, stop: float) -> None:
         # First the answers, then the labels that may belong to them, then the tick: a record that

@@ -1,0 +1,127 @@
+"""What happens on which day beside the flights: another team's version, a wrong clock, kills."""
+
+import random
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from driftd.demo.children import Children
+from driftd.demo.client import DaemonClient
+from driftd.demo.files import OTHER_TEAM, example
+from driftd.demo.flights import MODEL
+from driftd.demo.options import DAY_S, DemoOptions
+from driftd.demo.schedule import Schedule
+from driftd.demo.setup import Ports, start_daemon
+
+PREPARES_S = 14 * DAY_S
+"""So long before it hands in its version the other team's pipeline runs."""
+OTHER_TEAM_S = 120.0
+NO_KILL_S = 20 * DAY_S
+KILL_WITHIN_S = 1.0
+Status = Mapping[str, Any]
+
+
+class CatchesUp(Protocol):
+    """Lets the control loop come up to a day before anything is begun on it."""
+
+    def catch_up(self, at: float) -> Status:
+        """Return the status when all before ``at`` that can be closed is."""
+        ...
+
+
+class Director:
+    """Told each event day before its first call; what it does depends on the day and on what the
+    daemon does of its own accord, never on what the story would like."""
+
+    def __init__(
+        self,
+        options: DemoOptions,
+        children: Children,
+        schedule: Schedule,
+        daemon: DaemonClient,
+        *,
+        flights: Path,
+        settings: Path,
+        ports: Ports,
+    ) -> None:
+        self._options, self._children, self._schedule = options, children, schedule
+        self._daemon, self._flights, self._settings = daemon, flights, settings
+        self._ports = ports
+        self._report = children.directory / "other-team.json"
+        self._preparing = self._handed_in = False
+        self._kills = _kill_days(options)
+        self._restart: threading.Timer | None = None
+        self.gate: dict[str, Any] = {}
+        self.handed_in_at: float | None = None
+        self.kills = 0
+
+    def on_day(self, at: float, status: Status, replay: CatchesUp) -> None:
+        """Do what falls on this day."""
+        if at in self._kills:
+            delay, self._kills = self._kills[at], {d: s for d, s in self._kills.items() if d != at}
+            self._restart = threading.Timer(delay, self._kill_daemon)
+            self._restart.start()
+        if not self._options.fault:
+            return
+        if not self._preparing and at >= self._options.external_from - PREPARES_S:
+            self._preparing = True
+            self._train_elsewhere(at)
+        if not self._handed_in and at >= self._options.external_from:
+            self._hand_in(at, replay)
+        if self._schedule.fault is None and at >= self._options.fault_from:
+            self._break_clock(at, replay)
+
+    def finish(self) -> None:
+        """Wait for a kill that is under way."""
+        if self._restart is not None:
+            self._restart.join()
+
+    def _train_elsewhere(self, at: float) -> None:
+        command = [
+            *(sys.executable, str(example(OTHER_TEAM)), "--flights", str(self._flights)),
+            *("--until", str(at), "--report", str(self._report)),
+        ]
+        environment = {
+            "MLFLOW_TRACKING_URI": self._ports.tracking_uri,
+            "DRIFTD_REGISTRY_NAME": MODEL,
+            "DRIFTD_SEED": str(self._options.seed),
+        }
+        self._children.start("other-team", command, environment)
+
+    def _hand_in(self, at: float, replay: CatchesUp) -> None:
+        if not _quiet(replay.catch_up(at)):
+            return
+        self._children.finish("other-team", OTHER_TEAM_S)
+        self.gate = msgspec.json.decode(self._report.read_bytes())
+        version = self.gate["version"]
+        taken = self._daemon.ask(
+            "canary", "other-team", {"version": version, "gate": "external"}, f"hand-in-{version}"
+        )
+        if taken:
+            self._handed_in, self.handed_in_at = True, at
+
+    def _break_clock(self, at: float, replay: CatchesUp) -> None:
+        if _quiet(replay.catch_up(at)):
+            self._schedule.set_fault(at, at + self._options.fault_days * DAY_S)
+
+    def _kill_daemon(self) -> None:
+        self._children.kill("daemon")
+        self.kills += 1
+        start_daemon(self._children, self._settings)
+
+
+def _quiet(status: Status) -> bool:
+    return status["stage"] == "watching" and not status["rollout"] and not status["busy"]
+
+
+def _kill_days(options: DemoOptions) -> dict[float, float]:
+    """Event day -> seconds after its begin, drawn by the seed."""
+    draw = random.Random(f"kills {options.seed}")  # noqa: S311 - it draws days, not secrets
+    first = int((options.stream_from + NO_KILL_S) // DAY_S)
+    last = int((options.stream_until - NO_KILL_S) // DAY_S)
+    days = draw.sample(range(first, last), options.kill)
+    return {float(day * DAY_S): draw.uniform(0.0, KILL_WITHIN_S) for day in sorted(days)}
