@@ -42,4 +42,6 @@ def _detail(answer: httpx.Response) -> str:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
         return answer.text[:500]
-    return detail if isinstance(detail, str) else str(detail)
+    if isinstance(detail, list):
+        return "\n".join(line if isinstance(line, str) else str(line) for line in detail)
+    return str(detail)
