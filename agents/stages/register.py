@@ -25,6 +25,8 @@ from policies.specs import ModelSpec
 def own(spec: ModelSpec, state: LifecycleState, version: str, now: float) -> Step[LifecycleState]:
     """The candidate that our own gate let pass."""
     attempt = attempt_of(state)
+    if version == state.champion or version in state.barred:
+        return abandon(state, now, f"the trainer named version {version}, which is not a new one")
     rollout = Rollout(
         candidate=version,
         cause=attempt.cause,
