@@ -1,6 +1,7 @@
 """`driftd data …`: what is done with data at rest."""
 
 import json
+import os
 import sys
 import zlib
 from pathlib import Path
@@ -37,6 +38,13 @@ Layouts = Annotated[
         exists=True, dir_okay=False, help="A profile of the model whose cells are used again."
     ),
 ]
+LogTo = Annotated[
+    str | None,
+    typer.Option(
+        help="Also log it with --version of this registered model, at MLFLOW_TRACKING_URI, "
+        "where the daemon looks for it."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -59,6 +67,7 @@ def profile(
     negative: Annotated[str, typer.Option(help="The negative label.")] = "0",
     version: Annotated[str, typer.Option(help="The model version that was trained on it.")] = "",
     layouts: Layouts = None,
+    log_to: LogTo = None,
     as_json: AsJson = False,
 ) -> None:
     """Count how the training data of a version looks: the reference that drift is measured from."""
@@ -82,6 +91,8 @@ def profile(
         )
     data = found.profile.to_bytes()
     out.write_bytes(zlib.decompress(data) if out.suffix == ".json" else data)
+    if log_to is not None:
+        _log(log_to, version, data)
     print(json.dumps(_summary(found, out)) if as_json else _told(found, out))
 
 
@@ -135,6 +146,16 @@ def _layouts(file: Path | None) -> "Mapping[str, Layout] | None":
         return Profile.from_bytes(file.read_bytes()).layouts
     except ValueError as error:
         raise MistakeError(f"--layouts {file}: {error}") from error
+
+
+def _log(name: str, version: str, data: bytes) -> None:
+    from driftd.clients.registry import Registry
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not version or not uri:
+        missing = "MLFLOW_TRACKING_URI" if version else "--version"
+        raise MistakeError(f"--log-to {name}: {missing} must say where to; the file is written")
+    Registry(uri).log_profile(name, version, data)
 
 
 def _seconds(option: str, text: str) -> float:

@@ -20,6 +20,7 @@ from driftd.errors import MistakeError
 FORMAT = 1
 TRAIN, HOLDOUT, MANIFEST = "train.parquet", "holdout.parquet", "manifest.json"
 ROWS_MAX = 5_000_000
+LABELS_MAX = 20
 # Columns beside the features; the manifest's ``columns`` names the features alone.
 ID, SUBJECT, TS, LABEL = "id", "subject", "ts", "label"
 GATE, REFIT = "gate", "refit"
@@ -38,6 +39,8 @@ class Manifest:
     holdout_since: float | None
     columns: dict[str, str]
     positive: str | None
+    labels: dict[str, int]
+    """How often each label came, the commonest first, at most 20 of them."""
     without: list[list[float]]
     rows: dict[str, int]
     positives: dict[str, int]
@@ -78,6 +81,11 @@ def export_training(
         )
     table, kinds = training_table(rows, positive)
     edge, train, held = _split(table, until, holdout if phase == GATE else 0.0)
+    if not train.any():
+        raise MistakeError(
+            f"no labelled request of {model} is left to train on: every subject also stands in the "
+            "withheld block; withhold less, or let the window be longer"
+        )
     out_dir.mkdir(parents=True, exist_ok=True)
     files = {TRAIN: table.filter(pa.array(train))}
     if phase == GATE:
@@ -96,6 +104,7 @@ def export_training(
         holdout_since=edge,
         columns=kinds,
         positive=positive,
+        labels=_label_counts(rows["label"]),
         without=[list(span) for span in without],
         rows={name: content.num_rows for name, content in files.items()},
         positives={name: int(np.sum(content[LABEL])) for name, content in files.items()},
@@ -151,6 +160,12 @@ def _check(phase: str, holdout: float) -> None:
         raise MistakeError(f"phase is {GATE} or {REFIT}, not {phase!r}")
     if phase == GATE and not 0 < holdout < 1:
         raise MistakeError(f"holdout is a share between 0 and 1, not {holdout:g}")
+
+
+def _label_counts(labels: pa.ChunkedArray) -> dict[str, int]:
+    counts = {one["values"]: one["counts"] for one in pc.value_counts(labels).to_pylist()}
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return dict(ranked[:LABELS_MAX])
 
 
 def _split(

@@ -22,12 +22,11 @@ def reference_profile(
     version: str,
     layouts: Mapping[str, Layout] | None = None,
     *,
-    negative: str = "0",
     latency_thresholds: Sequence[float] = (),
 ) -> Profile:
     """Score ``train.parquet`` of an export with ``version`` and count it, on the model's layouts.
 
-    Its quality is that on data it was trained on: a mark for *worse than training*, not a promise.
+    Predicted labels are named as the true ones are. Its quality is that on data it was trained on: a mark for *worse than training*, not a promise.
     Raises ``RefusedError`` when the version does not answer, ``UnreachableError`` when the registry
     does not.
     """
@@ -39,12 +38,15 @@ def reference_profile(
         raise RefusedError(f"version {version} {error}") from error
     found = pc.index_in(table[ID], value_set=answers["id"].combine_chunks())
     scores = pa.chunked_array([answers["score"].combine_chunks()]).take(found)
+    positive = manifest.positive or "1"
+    # Of several other labels, the commonest stands for "not the positive one".
+    negative = next((name for name in manifest.labels if name != positive), "0")
     return build_profile(
         table,
         layouts,
         version,
         np.asarray(scores.to_numpy(), np.float64),
-        positive=manifest.positive or "1",
+        positive=positive,
         negative=negative,
         latency_thresholds=latency_thresholds,
     )

@@ -155,13 +155,14 @@ def test_too_few_labels_since_the_onset_are_waited_for(data: Path, scorer: Score
 def test_a_version_is_profiled_on_what_it_was_trained_on(
     data: Path, versions: dict[str, str], scorer: Scorer
 ) -> None:
-    profile = reference_profile(data, scorer, versions["good"], negative="on_time")
+    profile = reference_profile(data, scorer, versions["good"])
     assert profile.version == versions["good"]
     assert profile.n == read_manifest(data).rows["train.parquet"]
     assert profile.streams["@score"].n == profile.n
     assert profile.quality is not None
     assert profile.quality.auc > 0.8
-    assert profile.layouts["@prediction"].label(0) == "late"
+    assert [profile.layouts["@prediction"].label(cell) for cell in (0, 1)] == ["late", "on_time"]
+    assert profile.streams["@prediction"].counts[:2].sum() == profile.n
     with pytest.raises(RefusedError, match="module_of_the_trainers_machine"):
         reference_profile(data, scorer, versions["broken"])
 

@@ -2,11 +2,15 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from agents.commands import MarkChallenger, MoveAlias, TagVersion
+from driftd.cli import data
 from driftd.clients.registry import Registry
 from driftd.errors import RefusedError, UnreachableError
 from tests.support.mlflow_server import free_port
@@ -40,7 +44,7 @@ def registry(mlflow_url: str) -> Registry:
 @pytest.fixture
 def name(registry: Registry, request: pytest.FixtureRequest) -> str:
     """A registered model of this test's own with versions 1 to 4, version N tagged op_id ``opN``."""
-    client, model = registry._client, request.node.name.translate({91: "-", 93: None})
+    client, model = registry._client, str(request.node.name).translate({91: "-", 93: None})
     experiment = client.create_experiment(model)
     client.create_registered_model(model)
     for number in range(1, 5):
@@ -157,6 +161,19 @@ def test_a_profile_is_logged_with_its_version_and_read_back(registry: Registry, 
     registry.log_profile(name, "1", b"second")
     assert registry.profile_bytes(name, "1") == b"second"
     assert registry.profile_bytes(name, "2") is None
+
+
+def test_the_command_logs_a_profile_where_the_daemon_looks_for_it(
+    registry: Registry, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.tracking_uri)
+    table, out = tmp_path / "t.csv", tmp_path / "p.bin"
+    table.write_text("x\n1\n2\n", encoding="utf-8")
+    app = typer.Typer()
+    data.register(app)
+    words = ["data", "profile", str(table), "--out", str(out), "--version", "2", "--log-to", name]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    assert registry.profile_bytes(name, "2") == out.read_bytes()
 
 
 def test_a_version_without_a_run_cannot_carry_a_profile(registry: Registry, name: str) -> None:

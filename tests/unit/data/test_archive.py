@@ -114,6 +114,19 @@ def test_models_are_listed_by_their_own_names(tmp_path: Path) -> None:
     assert archive.models() == ["a/x", "b.1"]
 
 
+def test_a_store_of_objects_is_written_as_a_folder_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no local disk goes through the file system's own streams."""
+    rows = _rows([MIDNIGHT, MIDNIGHT + DAY_S])
+    folder, objects = Archive(str(tmp_path / "a")), Archive(str(tmp_path / "b"))
+    monkeypatch.setattr(objects, "_local", False)
+    for archive in (folder, objects):
+        archive.write(MODEL, "a", rows)
+    everything = (MODEL, 0.0, MIDNIGHT + 2 * DAY_S)
+    assert objects.read(*everything).equals(folder.read(*everything))
+
+
 def test_a_url_of_no_file_system_says_what_to_write() -> None:
     with pytest.raises(MistakeError, match="write a folder"):
         Archive("gopher://hole")

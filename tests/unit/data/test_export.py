@@ -52,6 +52,8 @@ def test_the_manifest_says_what_the_files_hold(tmp_path: Path) -> None:
         _archive(tmp_path), MODEL, 0, 20 * DAY_S, out, phase="gate", holdout=0.25, positive="late"
     )
     assert read_manifest(out) == made
+    assert sum(made.labels.values()) == 400
+    assert set(made.labels) == {"late", "on_time"}
     assert made.columns == {"carrier": "text", "noise": "number", "x": "number"}
     for name, digest in made.sha256.items():
         assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
@@ -123,6 +125,15 @@ def test_what_makes_no_sense_is_a_mistake(
 def test_nothing_to_export_is_told(tmp_path: Path) -> None:
     with pytest.raises(MistakeError, match="no labelled request of nobody"):
         export_training(_archive(tmp_path), "nobody", 0, DAY_S, tmp_path / "o", phase="refit")
+
+
+def test_when_every_subject_is_withheld_nothing_can_be_trained(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path / "archive"))
+    rows = labelled(100, start=0, end=DAY_S)
+    where = rows.schema.get_field_index("subject")
+    archive.write(MODEL, "a", rows.set_column(where, "subject", pa.array(np.zeros(100, np.int64))))
+    with pytest.raises(MistakeError, match="withhold less, or let the window be longer"):
+        export_training(archive, MODEL, 0, DAY_S, tmp_path / "o", phase="gate")
 
 
 def test_a_feature_named_like_a_column_of_the_export_is_refused(tmp_path: Path) -> None:
