@@ -87,12 +87,8 @@ def build(settings: Settings) -> Daemon:
     metrics, doorbell = Metrics(), Doorbell()
     ownership = Ownership(settings.topics.control, settings.topics.control_partitions)
     store = open_store(settings.store)
-    book = PolicyBook(
-        store,
-        settings.platform(),
-        # Publications come from worker threads.
-        on_published=_threadsafe(doorbell),
-    )
+    # Publications come from worker threads.
+    book = PolicyBook(store, settings.platform(), on_published=_threadsafe(doorbell))
     producer = AIOKafkaProducer(
         **aiokafka_options(settings.kafka), enable_idempotence=True, acks="all"
     )
@@ -102,15 +98,7 @@ def build(settings: Settings) -> Daemon:
     ingest = Ingest(
         settings, store, book.specs, metrics, on_flushed=lambda models: doorbell.ring(*models)
     )
-
-    def ended(model: str) -> None:
-        # A new profile or an open rollout changes how events are counted.
-        ingest.refresh_policies()
-        doorbell.ring(model)
-
-    executor = Executor(
-        store, {**handlers(world), **training_handlers(world)}, _worker(), metrics, ended
-    )
+    executor = _executor(world, metrics, doorbell, ingest)
     control = Control(
         _stepper(settings, world, book, metrics),
         executor,
@@ -121,14 +109,7 @@ def build(settings: Settings) -> Daemon:
         metrics=metrics,
     )
     reconcile = Reconcile(store, world.registry, world.routers, book.specs, ownership, doorbell)
-    watch = PolicyWatch(
-        settings.policies,
-        publish=book.publish,
-        on_refused=lambda file, _mistakes: metrics.policy_refused.labels(file=file).inc(),
-        platform=settings.platform(),
-    )
-    data_directory = str(settings.work / "faust")
-    kafka = faust_options(settings.kafka)
+    data_directory, kafka = str(settings.work / "faust"), faust_options(settings.kafka)
     daemon = Daemon(
         settings=settings,
         store=store,
@@ -143,7 +124,7 @@ def build(settings: Settings) -> Daemon:
         alertmanager=alertmanager,
     )
     daemon.services = {
-        "policies": _until(watch.run),
+        "policies": _until(_policy_watch(settings, book, metrics).run),
         "ingest": ingest.run,
         "control": control.run,
         "executor": executor.run,
@@ -152,6 +133,25 @@ def build(settings: Settings) -> Daemon:
         "api": _api(daemon),
     }
     return daemon
+
+
+def _executor(world: World, metrics: Metrics, doorbell: Doorbell, ingest: Ingest) -> Executor:
+    def ended(model: str) -> None:
+        # A new profile or an open rollout changes how events are counted.
+        ingest.refresh_policies()
+        doorbell.ring(model)
+
+    known = {**handlers(world), **training_handlers(world)}
+    return Executor(world.store, known, _worker(), metrics, ended)
+
+
+def _policy_watch(settings: Settings, book: PolicyBook, metrics: Metrics) -> PolicyWatch:
+    return PolicyWatch(
+        settings.policies,
+        publish=book.publish,
+        on_refused=lambda file, _mistakes: metrics.policy_refused.labels(file=file).inc(),
+        platform=settings.platform(),
+    )
 
 
 def _world(settings: Settings, store: Store, book: PolicyBook, producer: AIOKafkaProducer) -> World:

@@ -9,7 +9,7 @@ from agents.codec import encode_arm
 from agents.events import ArmCounts
 from detectors.profile import default_layouts
 from driftd.control.policies import PolicyBook
-from driftd.control.stepper import Stepper, StepOutcome
+from driftd.control.stepper import StepOutcome, Stepper
 from driftd.data.archive import Archive
 from driftd.data.samples import encode_labels, encode_predictions, subject_hash
 from driftd.store.migrate import migrate

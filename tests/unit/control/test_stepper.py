@@ -21,13 +21,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.store.close()
 
 
-def day(number: int, answers: int = 4, **given: object) -> list[Answer]:
+def day(number: int, answers: int = 4) -> list[Answer]:
     """Answers of one event day, each with a label an hour later."""
     start = START + number * DAY
     return [
-        Answer(
-            id=f"{number}-{i}", ts=start + i * 600.0, label="late" if i % 2 else "on_time", **given
-        )  # type: ignore[arg-type]
+        Answer(id=f"{number}-{i}", ts=start + i * 600.0, label="late" if i % 2 else "on_time")
         for i in range(answers)
     ]
 
