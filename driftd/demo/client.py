@@ -77,6 +77,10 @@ class DaemonClient:
         """The model's status, or None when the daemon does not answer."""
         return get_json(self._port, f"/api/models/{self._model}?decisions={decisions}")
 
+    def pulse(self) -> dict[str, Any] | None:
+        """How far the control loop is and whether it is busy; cheap enough to be polled."""
+        return get_json(self._port, f"/api/models/{self._model}/pulse")
+
     def ask(self, verb: str, by: str, arguments: Mapping[str, Any], request_id: str) -> bool:
         """Put a wish; a repeated ``request_id`` counts once. Whether it was taken."""
         body = {"by": by, "arguments": arguments, "request_id": request_id}

@@ -3,7 +3,6 @@
 import random
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,14 +21,13 @@ PREPARES_S = 14 * DAY_S
 OTHER_TEAM_S = 120.0
 NO_KILL_S = 20 * DAY_S
 KILL_WITHIN_S = 1.0
-Status = Mapping[str, Any]
 
 
 class CatchesUp(Protocol):
     """Lets the control loop come up to a day before anything is begun on it."""
 
-    def catch_up(self, at: float) -> Status:
-        """Return the status when all before ``at`` that can be closed is."""
+    def catch_up(self, at: float) -> None:
+        """Return when all before ``at`` that can be closed is."""
         ...
 
 
@@ -59,7 +57,7 @@ class Director:
         self.handed_in_at: float | None = None
         self.kills = 0
 
-    def on_day(self, at: float, status: Status, replay: CatchesUp) -> None:
+    def on_day(self, at: float, replay: CatchesUp) -> None:
         """Do what falls on this day."""
         if at in self._kills:
             delay, self._kills = self._kills[at], {d: s for d, s in self._kills.items() if d != at}
@@ -93,7 +91,7 @@ class Director:
         self._children.start("other-team", command, environment)
 
     def _hand_in(self, at: float, replay: CatchesUp) -> None:
-        if not _quiet(replay.catch_up(at)):
+        if not self._is_quiet(at, replay):
             return
         self._children.finish("other-team", OTHER_TEAM_S)
         self.gate = msgspec.json.decode(self._report.read_bytes())
@@ -105,17 +103,19 @@ class Director:
             self._handed_in, self.handed_in_at = True, at
 
     def _break_clock(self, at: float, replay: CatchesUp) -> None:
-        if _quiet(replay.catch_up(at)):
+        if self._is_quiet(at, replay):
             self._schedule.set_fault(at, at + self._options.fault_days * DAY_S)
+
+    def _is_quiet(self, at: float, replay: CatchesUp) -> bool:
+        # Whether a rollout is open is only known when the control loop has come up to this day.
+        replay.catch_up(at)
+        pulse = self._daemon.pulse()
+        return pulse is not None and pulse["stage"] == "watching" and not pulse["rollout"]
 
     def _kill_daemon(self) -> None:
         self._children.kill("daemon")
         self.kills += 1
         start_daemon(self._children, self._settings)
-
-
-def _quiet(status: Status) -> bool:
-    return status["stage"] == "watching" and not status["rollout"] and not status["busy"]
 
 
 def _kill_days(options: DemoOptions) -> dict[float, float]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from driftd_recorder.recorder import Recorder
@@ -17,6 +18,7 @@ from driftd.demo.schedule import Call, Schedule
 CALLS_AT_ONCE = 8
 POLL_S = 0.03
 FLUSH_POLL_S = 0.01
+SHOW_EVERY_S = 0.4
 FLUSH_TIMEOUT_S = 120.0
 STANDSTILL_MAX_S = 300.0
 """A control loop that does not move for so long has failed; the demo says so and ends."""
@@ -39,7 +41,7 @@ class Progress:
 
 class Replayer:
     """One replay of a schedule. ``on_status`` sees each status of the daemon that was fetched;
-    ``on_day`` is told each event day before its first call, with the newest status."""
+    ``on_day`` is told each event day before its first call."""
 
     def __init__(
         self,
@@ -51,11 +53,12 @@ class Replayer:
         model: str,
         since: float,
         on_status: Callable[[Status | None, Progress], None],
-        on_day: Callable[[float, Status, "Replayer"], None],
+        on_day: Callable[[float, "Replayer"], None],
     ) -> None:
         self._schedule, self._server, self._daemon = schedule, server, daemon
         self._recorder, self._model, self._since = recorder, model, since
         self._on_status, self._on_day = on_status, on_day
+        self._shown = float("-inf")
         self.progress = Progress(at=since)
 
     def run(self, until: float) -> None:
@@ -64,17 +67,18 @@ class Replayer:
         end = max(until, self._schedule.last_label_ts + 1)
         with ThreadPoolExecutor(CALLS_AT_ONCE, "replay") as pool:
             while at < end:
-                status, pulse = self._wait_until_free(at)
+                pulse = self._wait(partial(Pulse.may_send, start=at))
                 if at % DAY_S == 0:
-                    self._on_day(at, status, self)
+                    self._on_day(at, self)
+                    pulse = self._wait(partial(Pulse.may_send, start=at))
                 stop = pulse.block_end(at)
                 self._send(pool, at, stop)
                 at = self.progress.at = stop
         self._drain(at + DRAIN_S)
 
-    def catch_up(self, at: float) -> Status:
+    def catch_up(self, at: float) -> None:
         """Wait until the control loop has done every day before the one that ended at ``at``."""
-        return self._wait(lambda pulse: pulse.closed >= at - DAY_S and not pulse.busy)[0]
+        self._wait(lambda pulse: pulse.closed >= at - DAY_S and not pulse.busy)
 
     def _send(self, pool: ThreadPoolExecutor, start: float, stop: float) -> None:
         # First the answers, then the labels that may belong to them, then the tick: a record that
@@ -113,27 +117,30 @@ class Replayer:
                 raise ChildError("the server's answers do not reach their topic")
             time.sleep(FLUSH_POLL_S)
 
-    def _wait_until_free(self, start: float) -> tuple[Status, Pulse]:
-        return self._wait(lambda pulse: pulse.may_send(start))
-
     def _drain(self, until: float) -> None:
         self._tick(until)
         self._recorder.flush()
         day = until - until % DAY_S - DAY_S
         self._wait(lambda pulse: pulse.closed >= day and not pulse.busy)
 
-    def _wait(self, is_over: Callable[[Pulse], bool]) -> tuple[Status, Pulse]:
+    def _wait(self, is_over: Callable[[Pulse], bool]) -> Pulse:
         began = time.monotonic()
         moved, before = began, None
         while True:
-            status = self._daemon.status()
-            pulse = Pulse.of(status, self._since)
-            self._on_status(status, self.progress)
-            if status is not None and is_over(pulse):
+            self._show()
+            told = self._daemon.pulse()
+            pulse = Pulse.of(told, self._since)
+            if told is not None and is_over(pulse):
                 self.progress.waiting_s += time.monotonic() - began
-                return status, pulse
+                return pulse
             if pulse != before:
                 moved, before = time.monotonic(), pulse
             if time.monotonic() - moved > STANDSTILL_MAX_S:
                 raise ChildError(f"the control loop stands still: {pulse}")
             time.sleep(POLL_S)
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        if now - self._shown >= SHOW_EVERY_S:
+            self._shown = now
+            self._on_status(self._daemon.status(), self.progress)
