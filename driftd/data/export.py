@@ -70,15 +70,7 @@ def export_training(
     ``MistakeError`` when there is nothing to write.
     """
     _check(phase, holdout)
-    rows = archive.read(model, since, until, ["id", "subject", "ts", "label", "features"])
-    rows = rows.filter(pc.is_valid(rows["features"]))
-    rows = _outside(rows, without)
-    rows = rows.slice(max(0, rows.num_rows - ROWS_MAX))
-    if rows.num_rows == 0:
-        raise MistakeError(
-            f"the archive has no labelled request of {model} with features in the asked window; "
-            "it fills as labels arrive for predictions that are sampled"
-        )
+    rows = _rows(archive, model, since, until, without)
     table, kinds = training_table(rows, positive)
     edge, train, held = _split(table, until, holdout if phase == GATE else 0.0)
     if not train.any():
@@ -113,6 +105,24 @@ def export_training(
     )
     _write(out_dir / MANIFEST, manifest)
     return manifest
+
+
+def _rows(
+    archive: Archive,
+    model: str,
+    since: float,
+    until: float,
+    without: Sequence[tuple[float, float]],
+) -> pa.Table:
+    """Labelled live requests with features, outside the spans, the newest where they are too many."""
+    rows = archive.read(model, since, until, ["id", "subject", "ts", "label", "features"])
+    rows = _outside(rows.filter(pc.is_valid(rows["features"])), without)
+    if rows.num_rows == 0:
+        raise MistakeError(
+            f"the archive has no labelled request of {model} with features in the asked window; "
+            "it fills as labels arrive for predictions that are sampled"
+        )
+    return rows.slice(max(0, rows.num_rows - ROWS_MAX))
 
 
 def _outside(rows: pa.Table, spans: Sequence[tuple[float, float]]) -> pa.Table:

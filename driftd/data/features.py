@@ -1,5 +1,6 @@
 """Feature objects as columns: numbers stay float64 with NaN, everything else becomes text."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from driftd.data.samples import label_text
+from driftd.errors import MistakeError
 
 CHUNK_ROWS = 50_000
 COLUMNS_MAX = 2_000
 
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def feature_table(objects: pa.ChunkedArray) -> pa.Table:
@@ -20,7 +22,7 @@ def feature_table(objects: pa.ChunkedArray) -> pa.Table:
 
     A column is ``float64`` if all its values are numbers (true is 1), missing ones NaN; else
     ``string``, missing ones null. A name seen once gives a column of all rows. Raises
-    ``ValueError`` when there are more than 2,000 names.
+    ``MistakeError`` when there are more than 2,000 names.
     """
     chunks = [
         _columns(objects.slice(start, CHUNK_ROWS).to_pylist())
@@ -28,7 +30,7 @@ def feature_table(objects: pa.ChunkedArray) -> pa.Table:
     ]
     names = sorted(set().union(*chunks))
     if len(names) > COLUMNS_MAX:
-        raise ValueError(
+        raise MistakeError(
             f"{len(names)} feature names, at most {COLUMNS_MAX} are exported; "
             "names that hold a value (an id, a time) belong into a feature's value"
         )
@@ -52,9 +54,18 @@ def kinds_of(table: pa.Table) -> dict[str, str]:
 
 
 def _columns(objects: Iterable[str | None]) -> dict[str, list[Any]]:
-    rows = [_decode(text) if text else {} for text in objects]
+    rows = [_object(text) if text else {} for text in objects]
     names = set().union(*(row.keys() for row in rows))
     return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError:
+        # Half of a surrogate pair, which msgspec refuses and JSON can hold.
+        found: dict[str, Any] = json.loads(text)
+        return found
 
 
 def _numeric(values: Iterable[Any]) -> bool:
@@ -71,7 +82,9 @@ def _texts(values: list[Any]) -> pa.Array:
 
 
 def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str | float | int):
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if value is None or isinstance(value, float | int):
         return label_text(value)
     return msgspec.json.encode(value).decode()
 

@@ -184,11 +184,16 @@ def test_features_become_columns_with_one_form_of_missing() -> None:
     assert table["list"].to_pylist() == [None, None, "[1]"]
 
 
+def test_half_of_a_surrogate_pair_in_a_feature_stops_no_export() -> None:
+    table = feature_table(pa.chunked_array([['{"name": "a\\ud800", "x": 1}']]))
+    assert table.to_pydict() == {"name": ["a?"], "x": [1.0]}
+
+
 def test_no_features_at_all_are_no_columns() -> None:
     assert feature_table(pa.chunked_array([pa.array([None, "{}"], pa.string())])).num_columns == 0
 
 
 def test_too_many_feature_names_are_refused() -> None:
     objects = pa.chunked_array([[json.dumps({f"f{i}": 1 for i in range(2_001)})]])
-    with pytest.raises(ValueError, match="2001 feature names, at most 2000"):
+    with pytest.raises(MistakeError, match="2001 feature names, at most 2000"):
         feature_table(objects)

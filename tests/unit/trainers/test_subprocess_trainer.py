@@ -5,9 +5,14 @@ import os
 import signal
 import sys
 import threading
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
+import pytest
+
+from driftd.errors import MistakeError
 from driftd.settings import Settings
+from driftd.trainers import catalog
 from driftd.trainers.catalog import TRAINERS, build_trainers
 from driftd.trainers.contract import Job, JobState, JobStatus, Trainer
 from driftd.trainers.subprocess import SubprocessTrainer
@@ -110,3 +115,24 @@ def test_trainers_are_built_from_the_settings(tmp_path: Path) -> None:
     assert isinstance(trainer, SubprocessTrainer)
     assert (trainer.run_timeout_s, trainer.memory_bytes, trainer.at_once) == (1800.0, 2**30, 1)
     assert list(TRAINERS) == sorted(TRAINERS)
+
+
+def _settings(tmp_path: Path, kind: str) -> Settings:
+    section = {"kind": kind, "command": ["train"]}
+    return Settings.model_validate({"work": str(tmp_path), "trainers": {"mine": section}})
+
+
+def test_an_unknown_kind_is_a_mistake_that_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(
+        MistakeError, match=r"trainers\.mine\.kind: no kind 'ray'; there is subproc"
+    ):
+        build_trainers(_settings(tmp_path, "ray"))
+
+
+def test_another_package_may_bring_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("ray", f"{catalog.__name__}:_subprocess", catalog.ENTRY_POINTS)
+    monkeypatch.setattr(
+        catalog, "entry_points", lambda group: EntryPoints([entry]).select(group=group)
+    )
+    trainer = build_trainers(_settings(tmp_path, "ray"))["mine"]
+    assert isinstance(trainer, SubprocessTrainer)
