@@ -9,7 +9,8 @@ from driftd.clock import steady_now
 from driftd.errors import UnreachableError
 
 T = TypeVar("T")
-LEFT_BEHIND_MAX = 8
+OPEN_MAX = 8
+"""Calls of one client that may be open at once, those left behind included."""
 
 
 class Deadline:
@@ -20,11 +21,11 @@ class Deadline:
     take effect.
     """
 
-    def __init__(self, what: str, seconds: float, left_behind: threading.BoundedSemaphore) -> None:
+    def __init__(self, what: str, seconds: float, open_calls: threading.BoundedSemaphore) -> None:
         self._what = what
         self._seconds = seconds
         self._end = steady_now() + seconds
-        self._left_behind = left_behind
+        self._open = open_calls
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """``function(...)``, its exception, or ``UnreachableError`` when the time has passed."""
@@ -32,8 +33,9 @@ class Deadline:
         if remaining <= 0:
             raise UnreachableError(f"{self._what} took longer than {self._seconds:g} s")
         # A thread per call, because a pool would wait for hung calls when the program ends.
-        if not self._left_behind.acquire(blocking=False):
-            raise UnreachableError(f"{self._what}: {LEFT_BEHIND_MAX} earlier calls still hang")
+        if not self._open.acquire(timeout=remaining):
+            raise UnreachableError(f"{self._what}: {OPEN_MAX} other calls have not come back")
+        remaining = max(0.0, self._end - steady_now())
         answer: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
         def run() -> None:
@@ -42,7 +44,7 @@ class Deadline:
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller raises it
                 answer.put((False, error))
             finally:
-                self._left_behind.release()
+                self._open.release()
 
         threading.Thread(target=run, name=f"bounded {self._what}", daemon=True).start()
         try:

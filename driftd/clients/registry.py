@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.commands import MarkChallenger, MoveAlias, TagVersion
-from driftd.clients.bounded import LEFT_BEHIND_MAX, Deadline
+from driftd.clients.bounded import OPEN_MAX, Deadline
 from driftd.errors import RefusedError, UnreachableError
 
 OP_ID_TAG = "driftd.op_id"
@@ -40,7 +40,7 @@ class Registry:
     def __init__(self, tracking_uri: str, deadline_s: float = 20.0) -> None:
         self.tracking_uri = tracking_uri
         self._deadline_s = deadline_s
-        self._left_behind = threading.BoundedSemaphore(LEFT_BEHIND_MAX)
+        self._open_calls = threading.BoundedSemaphore(OPEN_MAX)
         self._client: Any = None
 
     def aliases(self, name: str) -> dict[str, str]:
@@ -135,7 +135,7 @@ class Registry:
             steps.call("log_artifact", run_id, str(file), PROFILE_FOLDER)
 
     def _steps(self, what: str) -> "_Steps":
-        deadline = Deadline(f"{what} at {self.tracking_uri}", self._deadline_s, self._left_behind)
+        deadline = Deadline(f"{what} at {self.tracking_uri}", self._deadline_s, self._open_calls)
         if self._client is None:
             self._client = deadline.call(_client, self.tracking_uri)
         return _Steps(self._client, deadline, what)

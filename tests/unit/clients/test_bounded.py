@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-from driftd.clients.bounded import LEFT_BEHIND_MAX, Deadline
+from driftd.clients.bounded import OPEN_MAX, Deadline
 from driftd.errors import UnreachableError
 
 
 def _slots() -> threading.BoundedSemaphore:
-    return threading.BoundedSemaphore(LEFT_BEHIND_MAX)
+    return threading.BoundedSemaphore(OPEN_MAX)
 
 
 def test_a_call_gives_its_value_or_its_own_error() -> None:
@@ -32,9 +32,22 @@ def test_a_hanging_call_is_left_behind_and_no_further_one_is_made() -> None:
 
 def test_calls_that_hang_are_bounded_in_number() -> None:
     release, slots = threading.Event(), _slots()
-    for _ in range(LEFT_BEHIND_MAX):
+    for _ in range(OPEN_MAX):
         with pytest.raises(UnreachableError):
             Deadline("reading", 0.01, slots).call(release.wait)
-    with pytest.raises(UnreachableError, match="8 earlier calls still hang"):
-        Deadline("reading", 10, slots).call(lambda: None)
+    with pytest.raises(UnreachableError, match="8 other calls have not come back"):
+        Deadline("reading", 0.01, slots).call(lambda: None)
     release.set()
+
+
+def test_more_calls_than_may_be_open_wait_for_each_other() -> None:
+    slots, answers = _slots(), list[int]()
+    threads = [
+        threading.Thread(target=lambda n=n: answers.append(Deadline("a", 60, slots).call(abs, n)))
+        for n in range(3 * OPEN_MAX)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == list(range(3 * OPEN_MAX))
