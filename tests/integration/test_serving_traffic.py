@@ -34,15 +34,7 @@ class World:
 
     folder: Path
     bootstrap: str
-    tracking_uri: str
-
-    def settings(self) -> Path:
-        file = self.folder / "settings.yaml"
-        file.write_text(
-            f"kafka: {{bootstrap: '{self.bootstrap}'}}\n"
-            f"mlflow: {{tracking_uri: '{self.tracking_uri}'}}\nclock: event\n"
-        )
-        return file
+    settings: Path
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +47,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         check=True, cwd=folder, capture_output=True,
     )  # fmt: skip
     broker = start_broker({"driftd.traffic": 2, "predictions": 4, "odd": 1}, folder / "broker")
-    yield World(folder, broker.bootstrap, uri)
+    settings = folder / "settings.yaml"
+    settings.write_text(
+        f"kafka: {{bootstrap: '{broker.bootstrap}'}}\n"
+        f"mlflow: {{tracking_uri: '{uri}'}}\nclock: event\n"
+    )
+    yield World(folder, broker.bootstrap, settings)
     broker.stop()
 
 
@@ -66,15 +63,14 @@ class Server:
     process: asyncio.subprocess.Process
     client: httpx.AsyncClient
 
-    async def health(self) -> dict[str, Any]:
-        found: dict[str, Any] = (await self.client.get("/health")).json()
-        return found
-
     async def until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first `/health` that fulfils it."""
         async with asyncio.timeout(120):
-            while not condition(health := await self.health()):  # noqa: ASYNC110  (over HTTP)
+            while True:
+                health: dict[str, Any] = (await self.client.get("/health")).json()
+                if condition(health):
+                    return health
                 await asyncio.sleep(0.02)
-        return health
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -87,7 +83,7 @@ async def serving(world: World, model: str, *more: str) -> AsyncIterator[Server]
     ready = world.folder / f"{model}.ready"
     with (world.folder / f"{model}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "driftd.cli.main", "serve", model, "--settings", str(world.settings()),
+            sys.executable, "-m", "driftd.cli.main", "serve", model, "--settings", str(world.settings),
             "--port", "0", "--ready", str(ready), *more,
             stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
@@ -158,12 +154,6 @@ def pair(share: float, *versions: str) -> tuple[Shadow, ...]:
     return tuple(Shadow(version=version, share=share) for version in versions)
 
 
-def produce(bootstrap: str, value: bytes) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap})
-    producer.produce("driftd.traffic", value, key="delay")
-    assert producer.flush(10) == 0
-
-
 def events(bootstrap: str, topic: str, partitions: int) -> list[dict[str, Any]]:
     """Everything on the topic."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "look", "log_level": 0})
@@ -203,8 +193,10 @@ async def rollout(world: World, server: Server, crowd: Crowd, router: DriftdTraf
     await apply(routing(4, "1", barred=("2",)))
     await crowd.enter("rolled back")
     # Neither nonsense nor the past, nor another model's routing, changes anything.
+    producer = Producer({"bootstrap.servers": world.bootstrap})
     for value in (b"{", b'{"model": "delay", "epoch": 9, "routes": []}'):
-        await asyncio.to_thread(produce, world.bootstrap, value)
+        producer.produce("driftd.traffic", value, key="delay")
+    assert await asyncio.to_thread(producer.flush, 10) == 0
     await asyncio.to_thread(router.apply, routing(3, "2"))
     await crowd.enter("nonsense")
     await apply(routing(5, "3", challenger="1", shadows=pair(1.0, "1"), barred=("2",)))
