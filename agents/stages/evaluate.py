@@ -16,6 +16,7 @@ from agents.stages.moves import (
     due,
     enter,
     heard,
+    in_flight,
     later,
     step,
 )
@@ -70,7 +71,7 @@ def tick(spec: ModelSpec, state: LifecycleState, event: Ticked, now: float) -> S
     attempt = attempt_of(state)
     if number := due(state, "evaluate", now):
         return _send(spec, state, attempt, number)
-    if state.retries or any(op.kind == "evaluate" for op in state.ops):
+    if in_flight(state, "evaluate") or any(one.kind == "evaluate" for one in state.retries):
         return step(state)
     if attempt.unclear_at is None:
         unclear = replace(attempt, unclear_at=event.watermark)

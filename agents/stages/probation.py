@@ -33,6 +33,12 @@ def on_answers(
     rollout = rollout_of(state)
     if state.fault_from is not None or spec.canary is None:
         return step(state)
+    live = any(
+        arm.version == state.champion and arm.variant == "champion" and counts.n
+        for arm, counts in event.arms.items()
+    )
+    if live and rollout.step_began is None and not in_flight(state, "traffic"):
+        rollout = replace(rollout, step_began=event.at)
     judges = evidence.judge_answers(
         spec.canary,
         rollout.judges,
@@ -46,13 +52,12 @@ def on_answers(
 
 
 def tick(spec: ModelSpec, state: LifecycleState, event: Ticked, now: float) -> Step[LifecycleState]:
-    """Probation begins when the router has the new traffic, and ends after its event time."""
+    """Probation begins when the new champion is seen to answer, and ends after its event time:
+    an alias that moved is no traffic that moved."""
     rollout = rollout_of(state)
-    if state.fault_from is not None or event.watermark <= 0 or in_flight(state, "traffic"):
+    if state.fault_from is not None or rollout.step_began is None:
         return step(state)
-    if rollout.began is None:
-        return step(changed(state, rollout=replace(rollout, began=event.watermark)))
-    if event.watermark - rollout.began < spec.promote.probation_s:
+    if event.watermark - rollout.step_began < spec.promote.probation_s:
         return step(state)
     why = f"version {state.champion} did no harm ({evidence.in_words(rollout.judges)})"
     note = decided(

@@ -19,9 +19,10 @@ from agents.stages.moves import (
     later,
     step,
 )
-from agents.stages.state import PREPARING, LifecycleState, Stage
+from agents.stages.state import PREPARING, LifecycleState, Retry, Stage
 from policies.specs import ModelSpec
 
+PROFILE_AGAIN_S = 6 * 3_600.0
 ROLLOUT = frozenset({Stage.CANARY, Stage.AWAITING_APPROVAL, Stage.PROMOTING})
 
 
@@ -70,9 +71,9 @@ def want_profile(spec: ModelSpec, state: LifecycleState, now: float) -> Step[Lif
     """Ask for the champion's reference profile where the store does not have it yet."""
     wanted = state.champion
     waits = any(retry.kind == "profile" and retry.at > now for retry in state.retries)
-    if (wanted and wanted == state.profile) or wanted == state.profile_refused or waits:
+    if (wanted and wanted == state.profile) or in_flight(state, "profile"):
         return step(state)
-    if in_flight(state, "profile"):
+    if waits and wanted == state.profile_asked:
         return step(state)
     number = state.profiles_asked + 1
     command = LoadProfile(
@@ -95,8 +96,13 @@ def profile_ended(
     if done.outcome == "failed":
         return step(later(state, op, now))
     if done.outcome == "refused":
+        # A person may log one later; until then it is told once a version.
+        asked = state.profile_asked
+        retry = Retry(kind="profile", attempt=1, at=now + PROFILE_AGAIN_S)
+        after = changed(state, profile_refused=asked, retries=(*state.retries, retry))
+        if asked == state.profile_refused:
+            return step(after)
         why = f"no reference profile: {done.reason}"
-        after = changed(state, profile_refused=state.profile_asked)
         return step(after, decided(now, "tell", why, op_id=op.op_id))
     version = str(done.result.get("version", ""))
     after = changed(state, profile=version, profile_refused=None)

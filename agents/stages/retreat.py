@@ -150,6 +150,8 @@ def ended(
         return _go_on(spec, changed(state, retreat=replace(retreat, after="")), now)
     if done.outcome == "failed" and op.attempt < TRIES_MAX:
         return step(later(state, op, now))
+    if op.kind == "alias" and done.outcome == "done":
+        state = changed(state, registry=state.champion)
     notes: tuple[Decided, ...] = ()
     if done.outcome != "done":
         why = f"the {op.kind} command for version {retreat.version} ended {done.outcome}: "

@@ -16,6 +16,7 @@ def stage_view(state: LifecycleState, spec: ModelSpec) -> dict[str, Any]:
     """
     rollout = state.rollout
     in_rollout = rollout is not None and state.stage is not Stage.WATCHING
+    judges = rollout.judges if rollout is not None and in_rollout else ()
     weight, shadow = _shares(state, spec) if in_rollout else (0.0, 0.0)
     return {
         "stage": state.stage.value,
@@ -30,6 +31,8 @@ def stage_view(state: LifecycleState, spec: ModelSpec) -> dict[str, Any]:
         "shadow": shadow,
         "began": rollout.began if rollout is not None and in_rollout else None,
         "clock_stopped": state.fault_from is not None,
+        "days": max((len(judge.days) for judge in judges), default=0),
+        "day_effect": next((day_effect(judge.days) for judge in judges if judge.days), None),
         "judges": [
             {
                 "name": judge.name,
@@ -40,7 +43,7 @@ def stage_view(state: LifecycleState, spec: ModelSpec) -> dict[str, Any]:
                 "days": len(judge.days),
                 "day_effect": day_effect(judge.days),
             }
-            for judge in (rollout.judges if rollout is not None and in_rollout else ())
+            for judge in judges
         ],
         "trainings": state.trainings_total,
         "barred": list(state.barred),

@@ -153,8 +153,12 @@ class World:
             return end("refused", "the world said no")
         if type(command) in self.fails:
             return end("failed", "the world broke")
+        if isinstance(command, LoadProfile) and not (
+            command.version or self.aliases.get("champion")
+        ):
+            return end("refused", "there is no alias champion")
         if isinstance(command, MoveAlias):
-            if self.aliases.get("champion") not in {command.expect, command.to}:
+            if self.aliases.get("champion", "") not in {command.expect, command.to}:
                 return end("refused", "a foreign hand was there")
             if command.previous:
                 self.aliases["previous"] = command.previous

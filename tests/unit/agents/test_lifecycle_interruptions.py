@@ -305,5 +305,7 @@ def test_a_champion_without_a_profile_is_told_once() -> None:
     story.observe()
     story.days(5)
 
-    assert len(story.of(LoadProfile)) == 1
     assert story.words().count("tell") == 1
+    story.world.refuses.clear()
+    story.day()
+    assert story.state.profile == "1", "a profile that a person logs later is found"

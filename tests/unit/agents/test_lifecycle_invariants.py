@@ -181,11 +181,11 @@ def test_traffic_is_whole_and_effects_are_named_once(
     deeds=st.lists(OWN_DEEDS, min_size=5, max_size=30),
 )
 def test_without_foreign_hands_the_aliases_follow_the_journal(
-    spec: object, deeds: list[Deed]
+    spec: ModelSpec, beginning: tuple[Deed, ...], deeds: list[Deed]
 ) -> None:
-    story = Story(spec=spec)  # type: ignore[arg-type]
+    story = Story(spec=spec)
     story.tick()
-    for deed in deeds:
+    for deed in (*beginning, *deeds):
         deed(story)
         moving = {Stage.PROMOTING, Stage.ROLLING_BACK, Stage.HELD}
         if story.state.champion and story.stage() not in moving and not story.state.paused:
