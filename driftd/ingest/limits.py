@@ -5,6 +5,8 @@ CHUNK_RECORDS = 500
 POLL_RECORDS_MAX = 2_000
 POLL_MS = 100
 FETCH_WAIT_MS = 100
+FETCH_WAIT_EVENT_CLOCK_MS = 25
+"""A replay waits for its events to be counted, so they are looked for more often."""
 BUFFER_BYTES_MAX = 64 * 1024 * 1024
 """Of record values between two flushes; beyond it, as beyond ``buffer_events``, reading pauses."""
 CELLS_MAX = 2_000

@@ -66,6 +66,7 @@ class PollLoop:
         self._written = written
         self._lost = lost
         self._letting_go = False
+        self._horizons: dict[str, int] = {}
         self._subscribed: frozenset[str] = frozenset()
         self._buffer = Buffer(opened=steady_now())
         self._complaints = Complaints(log)
@@ -202,8 +203,23 @@ class PollLoop:
             return
         self._flusher.check()
         waited = steady_now() - self._buffer.opened
-        if waited >= self._flush_every_s() or self._buffer.ripe(self._ingest.buffer_events):
+        ripe = self._buffer.ripe(self._ingest.buffer_events)
+        if waited >= self._flush_every_s() or ripe or self._bucket_ended():
             self._flush()
+
+    def _bucket_ended(self) -> bool:
+        """Under the event clock, whether what was read lets some model close a bucket: a replay
+        waits for exactly that."""
+        if not self._event_clock:
+            return False
+        owned = self.ownership.partitions.values()
+        low = min((one.watermark for one in owned if not one.left_out), default=0.0)
+        clocks = {model: plan.spec.clock for model, plan in self._plans().models.items()}
+        horizons = {
+            m: int((low - clock.lateness_s) // clock.bucket_s) for m, clock in clocks.items()
+        }
+        ended, self._horizons = horizons != self._horizons, horizons
+        return ended
 
     def _flush(self) -> None:
         owned = self.ownership.partitions.values()

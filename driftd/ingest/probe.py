@@ -34,11 +34,11 @@ class Probe:
         self._one_at_a_time = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self._admin.start()
         try:
+            await self._admin.start()
             await self._consumer.start()
         except BaseException:
-            await self._admin.close()
+            await self._close()
             raise
         return self
 
@@ -48,6 +48,9 @@ class Probe:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
         await self._consumer.stop()
         await self._admin.close()
 

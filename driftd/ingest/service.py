@@ -13,13 +13,21 @@ from driftd.errors import DriftdError
 from driftd.ingest.complaints import Complaints
 from driftd.ingest.folding import Folded
 from driftd.ingest.letters import DeadLetters
-from driftd.ingest.limits import COMMIT_S, FETCH_WAIT_MS, KAFKA_RETRY_S, REFRESH_S, SCOUT_S, STOP_S
+from driftd.ingest.limits import (
+    COMMIT_S,
+    FETCH_WAIT_EVENT_CLOCK_MS,
+    FETCH_WAIT_MS,
+    KAFKA_RETRY_S,
+    REFRESH_S,
+    SCOUT_S,
+    STOP_S,
+)
 from driftd.ingest.plans import PlanMaker, Plans
 from driftd.ingest.poll_loop import PollLoop
 from driftd.ingest.probe import Probe
 from driftd.ingest.scout import Scout
 from driftd.kafka import aiokafka_options, cannot_bootstrap
-from driftd.settings import KafkaSettings, Settings
+from driftd.settings import Settings
 from driftd.store.moves import Move
 from driftd.store.store import Store
 from driftd.telemetry import Metrics, count_all
@@ -176,7 +184,7 @@ class Ingest:
         while not stop.is_set():
             try:
                 async with AsyncExitStack() as tried:
-                    clients = await _start(self._settings.kafka, tried)
+                    clients = await _start(self._settings, tried)
                     stack.push_async_exit(tried.pop_all())
                     return clients
             except KafkaError as error:
@@ -191,8 +199,9 @@ class Ingest:
 
 
 async def _start(
-    kafka: KafkaSettings, stack: AsyncExitStack
+    settings: Settings, stack: AsyncExitStack
 ) -> tuple[AIOKafkaConsumer, Probe, AIOKafkaProducer]:
+    kafka = settings.kafka
     options = aiokafka_options(kafka)
     session_ms = round(kafka.session_timeout_s * 1000)
     consumer = AIOKafkaConsumer(
@@ -204,13 +213,15 @@ async def _start(
         isolation_level="read_committed",
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=session_ms // 3,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_max_wait_ms=(
+            FETCH_WAIT_EVENT_CLOCK_MS if settings.clock == "event" else FETCH_WAIT_MS
+        ),
         metadata_max_age_ms=round(SCOUT_S * 1000),
     )
-    producer = AIOKafkaProducer(**options, enable_idempotence=True, acks="all")
     stack.push_async_callback(_in_time, consumer.stop)
     await consumer.start()
     probe = await stack.enter_async_context(Probe(kafka))
+    producer = AIOKafkaProducer(**options, enable_idempotence=True, acks="all")
     stack.push_async_callback(_in_time, producer.stop)
     await producer.start()
     return consumer, probe, producer

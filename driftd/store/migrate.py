@@ -7,12 +7,14 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
 from driftd.errors import MistakeError
 from driftd.store.database import Database
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+# Any number that nobody else locks: the letters "drif".
+_LOCK = 0x64726966
 
 
 def migrate(url: str) -> str:
@@ -20,6 +22,9 @@ def migrate(url: str) -> str:
     database = Database(url)
     try:
         with database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                # Several workers may start at once; on SQLite the write lock makes them wait.
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

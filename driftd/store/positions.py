@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, case, select, update
+from sqlalchemy import BindParameter, Connection, Double, bindparam, case, select, update
 
 from driftd.store.database import Database, LostError, insert
 from driftd.store.moves import PARTITION_LIST, Flush, Move, Position, Witness
@@ -20,7 +20,7 @@ from driftd.store.schema import (
 
 def _largest(column: Any, parameter: str) -> Any:
     # GREATEST is MAX on SQLite, and the two differ on NULL; CASE says the same in both.
-    value: BindParameter[Any] = bindparam(parameter)
+    value: BindParameter[Any] = bindparam(parameter, type_=Double)
     return case((value > column, value), else_=column)
 
 
