@@ -14,6 +14,7 @@ from driftd.ingest.limits import (
     BUFFER_BYTES_MAX,
     CELLS_MAX,
     CHUNK_RECORDS,
+    LETTER_BYTES_MAX,
 )
 from driftd.ingest.partition import Partition
 from driftd.ingest.plans import Plan, Plans
@@ -26,13 +27,15 @@ Cell = tuple[str, str, str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """A record that could not be attributed."""
+    """A record that could not be attributed; of its bytes only the first are held."""
 
     topic: str
     partition: int
     offset: int
     reason: str
-    value: bytes
+    length: int
+    crc32: int
+    head: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +173,13 @@ def _bucket(ts: float, plan: Plan) -> float:
 
 
 def _letter(record: ConsumerRecord, reason: str) -> Letter:
+    value: bytes = record.value or b""
     return Letter(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
         reason=reason,
-        value=record.value or b"",
+        length=len(value),
+        crc32=crc32(value),
+        head=value[:LETTER_BYTES_MAX],
     )

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from zlib import crc32
 
 import msgspec
 import structlog
@@ -12,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from driftd.clock import steady_now
 from driftd.ingest.buffer import Letter
-from driftd.ingest.limits import LETTER_BYTES_MAX, LETTERS_A_SECOND, LETTERS_WAITING_MAX
+from driftd.ingest.limits import LETTERS_A_SECOND, LETTERS_WAITING_MAX
 from driftd.ingest.reasons import EXPLANATIONS
 
 log = structlog.get_logger()
@@ -83,9 +82,9 @@ def letter_bytes(letter: Letter, *, raw: bool) -> bytes:
         "offset": letter.offset,
         "reason": letter.reason,
         "explanation": EXPLANATIONS[letter.reason],
-        "length": len(letter.value),
-        "crc32": crc32(letter.value),
+        "length": letter.length,
+        "crc32": letter.crc32,
     }
     if raw:
-        told["value"] = letter.value[:LETTER_BYTES_MAX].decode(errors="replace")
+        told["value"] = letter.head.decode(errors="replace")
     return msgspec.json.encode(told)

@@ -28,6 +28,8 @@ class Ownership(ConsumerRebalanceListener):
         self._task: asyncio.Task[Mapping[TopicPartition, Position]] | None = None
         self._task_generation = -1
         self.generation = 0
+        self.settled = False
+        """Whether the group has told us our partitions, be they none."""
         self.assigned: frozenset[TopicPartition] = frozenset()
         self.partitions: dict[TopicPartition, Partition] = {}
 
@@ -38,6 +40,7 @@ class Ownership(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Write what was read, in the little time there is, and let go."""
+        self.settled = False
         await self._last_flush()
         self.drop()
         self.assigned = frozenset()
@@ -45,7 +48,7 @@ class Ownership(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin a new generation."""
         self.drop()
-        self.assigned = frozenset(assigned)
+        self.assigned, self.settled = frozenset(assigned), True
         log.info("assign partitions", count=len(self.assigned))
 
     def drop(self) -> None:

@@ -96,9 +96,11 @@ class PollLoop:
         if self.ownership.go_on(self._consumer):
             self._buffer = Buffer(opened=steady_now())
         self._pause_or_resume()
-        for one, records in (await self._poll()).items():
-            self._take(one, records)
-        self._look_at_ends()
+        batches = await self._poll()
+        if batches is not None:
+            for one, records in batches.items():
+                self._take(one, records)
+            self._look_at_ends()
         self._flush_if_due()
 
     async def _read(self, assigned: Iterable[TopicPartition]) -> Mapping[TopicPartition, Position]:
@@ -106,7 +108,9 @@ class PollLoop:
         await self._flusher.wait(None)
         return await starting_points(self._store, self._probe, assigned)
 
-    async def _poll(self) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+    async def _poll(self) -> Mapping[TopicPartition, list[ConsumerRecord]] | None:
+        """Records by partition; None after an error, which is no progress: a consumer whose inner
+        task has died fails every poll from then on."""
         try:
             batches: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
                 timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
@@ -123,7 +127,7 @@ class PollLoop:
             await asyncio.sleep(KAFKA_RETRY_S[0])
         else:
             return batches
-        return {}
+        return None
 
     def _subscribe(self) -> None:
         wanted = self._topics()
@@ -195,7 +199,9 @@ class PollLoop:
             elif behind == 0:
                 partition.leave_out()
         self.lag = lag
-        if self.ownership.owning and lag == 0 and not self._flusher.busy:
+        at_rest = self.ownership.owning and lag == 0 and not self._flusher.busy
+        # With more workers than partitions the group gives some of them none.
+        if at_rest or (self.ownership.settled and not self.ownership.assigned):
             self.progress_at = steady_now()
 
     def _flush_if_due(self) -> None:
