@@ -160,6 +160,6 @@ def _next(spec: ModelSpec, state: LifecycleState, now: float) -> Step[LifecycleS
     )
     about: dict[str, Any] = {
         "incident_id": rollout.incident_id,
-        "evidence": evidence.told(rollout.judges),
+        "evidence": evidence.told(rollout),
     }
     return step(after, decided(now, "next step", why, by="evidence", **about))

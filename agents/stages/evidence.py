@@ -8,7 +8,7 @@ from agents.events import ArmsObserved, PairsJoined
 from agents.stages.answers import ERRORS, quantile_of, with_answers
 from agents.stages.levels import Levels
 from agents.stages.pairs import LOSSES, with_pairs
-from agents.stages.state import Judge
+from agents.stages.state import Judge, Rollout
 from policies.specs import CanarySpec, JudgeSpec, StepSpec
 
 # Nothing is promoted without a judge: a canary that names none has this one.
@@ -109,9 +109,9 @@ def in_words(judges: tuple[Judge, ...]) -> str:
     )
 
 
-def told(judges: tuple[Judge, ...]) -> dict[str, object]:
-    """The evidence as a decision keeps it."""
-    return {
+def told(rollout: Rollout) -> dict[str, object]:
+    """The evidence as a decision keeps it: the candidate, and what each judge found."""
+    judges = {
         judge.name: {
             "harm": round(judge.harm, 4),
             "proof": round(judge.proof, 4),
@@ -119,8 +119,9 @@ def told(judges: tuple[Judge, ...]) -> dict[str, object]:
             "days": len(judge.days),
             **_sums(judge),
         }
-        for judge in judges
+        for judge in rollout.judges
     }
+    return {"candidate": rollout.candidate, "gate": rollout.gate, "judges": judges}
 
 
 def digest(judges: tuple[Judge, ...]) -> str:

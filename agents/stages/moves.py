@@ -109,4 +109,4 @@ def refused(
     state: LifecycleState, asked: OperatorAsked, now: float, why: str
 ) -> Step[LifecycleState]:
     """A person's wish is not granted, and the journal says why."""
-    return step(state, decided(now, "refuse", f"{asked.verb} was refused: {why}", by=asked.by))
+    return step(state, decided(now, "decline", f"{asked.verb} was declined: {why}", by=asked.by))

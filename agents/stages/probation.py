@@ -66,6 +66,6 @@ def tick(spec: ModelSpec, state: LifecycleState, event: Ticked, now: float) -> S
         why,
         by="evidence",
         incident_id=rollout.incident_id,
-        evidence=evidence.told(rollout.judges),
+        evidence=evidence.told(rollout),
     )
     return step(enter(state, Stage.WATCHING, now, rollout=None), note)

@@ -54,7 +54,7 @@ def _ask(spec: ModelSpec, state: LifecycleState, now: float, words: str) -> Step
         "ask for approval",
         why,
         incident_id=rollout.incident_id,
-        evidence={**evidence.told(rollout.judges), "digest": approval.evidence},
+        evidence={**evidence.told(rollout), "digest": approval.evidence},
     )
     return step(after, note)
 
@@ -75,7 +75,7 @@ def begin(
         by=by,
         incident_id=rollout.incident_id,
         op_id=command.op_id,
-        evidence=evidence.told(rollout.judges),
+        evidence=evidence.told(rollout),
     )
     return step(awaiting(after, command, "alias"), note, commands=(command,))
 

@@ -88,7 +88,7 @@ def begin(
     if pending:
         # Its end is waited for: an alias that is moved back must not be moved forward after it.
         after = changed(after, ops=(*after.ops, *(o for o in state.ops if o.kind == "alias")))
-    told = evidence.told(rollout.judges)
+    told = evidence.told(rollout)
     outcome = f"version {rollout.candidate} goes back to 0 % of traffic: {why}"
     journal = decided(
         now, WORDS[kind], outcome, by=by, incident_id=rollout.incident_id, evidence=told

@@ -196,5 +196,5 @@ def _waits(state: LifecycleState, decision: Decision, now: float) -> Step[Lifecy
     if cause is None:
         return step(after)
     incident = cause.incident.incident_id if cause.incident is not None else ""
-    what = "refuse" if state.request is not None else "wait"
+    what = "decline" if state.request is not None else "wait"
     return step(after, decided(now, what, f"no training: {decision.why}", incident_id=incident))
