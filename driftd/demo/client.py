@@ -32,6 +32,7 @@ class PredictClient:
     def __init__(self, port: int) -> None:
         self._port = port
         self._local = threading.local()
+        self._opened: list[http.client.HTTPConnection] = []
 
     def predict(self, body: bytes) -> list[Answer] | None:
         """The answers, or None when the request failed; it is never sent twice."""
@@ -58,11 +59,17 @@ class PredictClient:
         """The server's own words; None when it does not answer."""
         return get_json(self._port, "/health")
 
+    def close(self) -> None:
+        """Close what was kept open."""
+        for connection in self._opened:
+            connection.close()
+
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
             self._local.connection = connection
+            self._opened.append(connection)
         return connection
 
 

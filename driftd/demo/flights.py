@@ -73,7 +73,7 @@ def build_flights(directory: Path) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "minute_of_day": (flights["hour"] * 60 + flights["minute"]).astype("float64"),
-            "weekday": local.dt.weekday.astype("float64"),
+            "weekday": local.dt.day_of_week.astype("float64"),
             **{name: flights[name].astype(str) for name in CATEGORIES},
             "distance": flights["distance"].astype("float64"),
             **{name: flights[name].astype("float64") for name in WEATHER},

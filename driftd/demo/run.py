@@ -159,6 +159,7 @@ def _play(options: DemoOptions, stage: _Stage, view: View, began: float) -> dict
         replayer.run(options.stream_until)
         stage.director.finish()
     recorder.close()
+    stage.server.close()
     view.say("scoring every flight, as received, with the frozen version 1")
     output = start_frozen(stage.children, stage.schedule, stage.ports.tracking_uri)
     naive: list[int] = []

@@ -41,7 +41,7 @@ class View:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, status: Mapping[str, Any] | None, progress: Progress) -> None:
         """The newest status, and every decision that was not shown yet."""
