@@ -51,16 +51,7 @@ def begin(
 
     Only harm, or a person who says so, bars a version for ever.
     """
-    rollout = state.rollout or Rollout(
-        candidate=state.champion, cause="way back", number=state.serial + 1
-    )
-    champion = state.champion
-    # Held in a promotion, the alias is left to people: a foreign hand may have it.
-    moved = state.stage is Stage.PROMOTING and kind != "held"
-    if state.stage in {Stage.PROBATION, Stage.WATCHING}:
-        champion, moved = state.previous, True
-    elif state.stage is Stage.HELD:
-        champion, rollout, moved = _from_held(state, rollout)
+    champion, rollout, moved = _whence(state, kind)
     bars = bar or kind == "harmful"
     barred = state.barred
     if bars and rollout.candidate not in barred:
@@ -201,7 +192,16 @@ def _finish(state: LifecycleState, now: float) -> Step[LifecycleState]:
     return step(after, decided(now, "rolled back", why))
 
 
-def _from_held(state: LifecycleState, rollout: Rollout) -> tuple[str, Rollout, bool]:
+def _whence(state: LifecycleState, kind: RetreatKind) -> tuple[str, Rollout, bool]:
+    """Who answers from now on, who goes, and whether the champion alias has to move back."""
+    rollout = state.rollout or Rollout(
+        candidate=state.champion, cause="way back", number=state.serial + 1
+    )
+    if state.stage in {Stage.PROBATION, Stage.WATCHING}:
+        return state.previous, rollout, True
+    if state.stage is not Stage.HELD:
+        # Held in a promotion, the alias is left to people: a foreign hand may have it.
+        return state.champion, rollout, state.stage is Stage.PROMOTING and kind != "held"
     foreign = state.registry
     if foreign is None or foreign == state.champion:
         return state.previous, rollout, True

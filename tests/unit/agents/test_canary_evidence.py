@@ -9,10 +9,11 @@ import pytest
 from agents.events import LATENCY, Arm, ArmCounts, ArmsObserved, PairsJoined
 from agents.stages import evidence
 from agents.stages.levels import Levels
-from agents.stages.pairs import differences
+from agents.stages.pairs import LOSSES, differences
 from agents.stages.state import Judge
 from agents.stages.view import day_effect
 from detectors.sketches.positive import PositiveLayout
+from policies.metrics import METRICS
 from policies.specs import CanarySpec, JudgeSpec, StepSpec
 from tests.support.story import BRIER, CANARY, DAY, ERROR_RATE, LATENCY_P99
 
@@ -273,3 +274,12 @@ def test_days_that_move_together_are_shown_as_such() -> None:
     assert day_effect(alike) == pytest.approx(1.0, abs=0.7)
     assert (day_effect(judges[0].days) or 0.0) > 5.0
     assert day_effect(alike[:2]) is None
+
+
+@pytest.mark.parametrize("name", [m.name for m in METRICS.values() if m.paired_loss or m.ratio])
+def test_every_metric_that_a_policy_may_judge_by_has_a_judge(name: str) -> None:
+    paired = METRICS[name].paired_loss
+    spec = JudgeSpec(name=name, metric=name, worse_by_at_most=0.0 if paired else None)
+
+    assert evidence.judge_specs(canary(spec)) == (spec,)
+    assert (name in LOSSES) is paired
