@@ -6,7 +6,9 @@ from typing import Any
 
 from driftd.demo.options import DAY_S, HOUR_S
 
-AHEAD_S = 7 * DAY_S
+AHEAD_S = 2 * DAY_S
+"""Enough to keep both sides busy. More would cost evidence: when a canary begins, the days that were
+already replayed have no pairs, and its clock counts them."""
 AHEAD_IN_ROLLOUT_S = DAY_S
 BLOCK_S = DAY_S
 BLOCK_IN_ROLLOUT_S = 6 * HOUR_S

@@ -59,6 +59,7 @@ class Replayer:
         self._recorder, self._model, self._since = recorder, model, since
         self._on_status, self._on_day = on_status, on_day
         self._shown = float("-inf")
+        self._epoch = 0
         self.progress = Progress(at=since)
 
     def run(self, until: float) -> None:
@@ -130,7 +131,7 @@ class Replayer:
             self._show()
             told = self._daemon.pulse()
             pulse = Pulse.of(told, self._since)
-            if told is not None and is_over(pulse):
+            if told is not None and is_over(pulse) and self._has_traffic(told["epoch"]):
                 self.progress.waiting_s += time.monotonic() - began
                 return pulse
             if pulse != before:
@@ -138,6 +139,14 @@ class Replayer:
             if time.monotonic() - moved > STANDSTILL_MAX_S:
                 raise ChildError(f"the control loop stands still: {pulse}")
             time.sleep(POLL_S)
+
+    def _has_traffic(self, epoch: int) -> bool:
+        # A routing is a command in flight until the server follows it: it loads the version first,
+        # some seconds in which half a month of flights would go by.
+        if epoch > self._epoch:
+            health = self._server.health()
+            self._epoch = int(health["epoch"]) if health is not None else self._epoch
+        return self._epoch >= epoch
 
     def _show(self) -> None:
         now = time.monotonic()

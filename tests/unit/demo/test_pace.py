@@ -11,13 +11,13 @@ D = float(DAY_S)
 @pytest.mark.parametrize(
     ("pulse", "start", "may"),
     [
-        (Pulse(closed=10 * D, busy=False, rollout=False), 17 * D, True),
-        (Pulse(closed=10 * D, busy=False, rollout=False), 18 * D, False),
+        (Pulse(closed=10 * D, busy=False, rollout=False), 12 * D, True),
+        (Pulse(closed=10 * D, busy=False, rollout=False), 13 * D, False),
         (Pulse(closed=10 * D, busy=False, rollout=True), 11 * D, True),
         (Pulse(closed=10 * D, busy=False, rollout=True), 11 * D + 6 * HOUR_S, False),
         (Pulse(closed=10 * D, busy=True, rollout=False), 10 * D, False),
     ],
-    ids=["seven days", "eight days", "a day in a rollout", "more in a rollout", "busy"],
+    ids=["two days", "three days", "a day in a rollout", "more in a rollout", "busy"],
 )
 def test_the_replay_keeps_its_distance(pulse: Pulse, start: float, may: bool) -> None:
     assert pulse.may_send(start) is may
@@ -33,7 +33,7 @@ def test_a_loop_that_has_closed_nothing_yet_stands_at_the_beginning() -> None:
     pulse = Pulse.of({"closed": None, "busy": False, "rollout": False}, since=5 * D)
 
     assert pulse.closed == 5 * D
-    assert pulse.may_send(12 * D)
+    assert pulse.may_send(7 * D)
 
 
 @pytest.mark.parametrize("rollout", [True, False])
