@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from driftd.store import database, positions, profiles, steps, writes
+from driftd.store import positions, writes
 from driftd.store.moves import Flush, Move, Witness
 from driftd.store.rows import (
     DecisionRow,
@@ -99,9 +99,3 @@ def test_every_table_and_index_has_words_in_this_dialect(name: str) -> None:
         assert table.name in text
         for index in table.indexes:
             assert str(CreateIndex(index).compile(dialect=DIALECTS[name]))
-
-
-def test_the_shelves_of_the_store_write_through_one_door() -> None:
-    """``BEGIN IMMEDIATE`` and the process lock help only where every write passes them."""
-    for module in (positions, steps, profiles):
-        assert module.Database is database.Database
