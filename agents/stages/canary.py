@@ -72,7 +72,10 @@ def on_answers(
     if not seen or in_flight(state, "traffic"):
         return step(state)
     if rollout.step_began is None:
-        rollout = replace(rollout, step_began=event.at)
+        # The first step's first traffic is also where the patience of the whole canary begins:
+        # what a router takes to follow is not held against the candidate.
+        began = event.at if rollout.step == 0 else rollout.began
+        rollout = replace(rollout, step_began=event.at, began=began)
     judges = evidence.judge_answers(
         spec.canary,
         rollout.judges,

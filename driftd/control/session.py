@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import pyarrow as pa
@@ -66,7 +66,10 @@ class Session:
         for message in self._work.inbox:
             self.draft.tell(told(message))
         for increment in observed(row for _, row in self._work.increments):
-            self.draft.tell(increment)
+            # How far into a day a flush reached is chance; under the event clock the story must not
+            # depend on it, so traffic counts as seen at the time up to which all is known.
+            known = self.closed if self._event_clock and self.closed is not None else increment.at
+            self.draft.tell(replace(increment, at=known))
 
     def close_buckets(self, joiner: Joiner) -> None:
         """Close what may be closed, one bucket after the other."""
