@@ -22,8 +22,6 @@ SHOW_EVERY_S = 0.4
 FLUSH_TIMEOUT_S = 120.0
 STANDSTILL_MAX_S = 300.0
 """A control loop that does not move for so long has failed; the demo says so and ends."""
-DRAIN_S = 3 * DAY_S
-"""Event time after the last label in which everything matures and closes."""
 
 Status = Mapping[str, Any]
 
@@ -75,7 +73,7 @@ class Replayer:
                 stop = pulse.block_end(at)
                 self._send(pool, at, stop)
                 at = self.progress.at = stop
-        self._drain(at + DRAIN_S)
+        self._drain(at)
 
     def catch_up(self, at: float) -> None:
         """Wait until the control loop has done every day before the one that ended at ``at``."""
@@ -118,11 +116,11 @@ class Replayer:
                 raise ChildError("the server's answers do not reach their topic")
             time.sleep(FLUSH_POLL_S)
 
-    def _drain(self, until: float) -> None:
-        self._tick(until)
+    def _drain(self, end: float) -> None:
+        # The last tick stands a day behind the last question: its day is closed and has matured. A
+        # later one would close days without any flight, and the feed would have stopped.
         self._recorder.flush()
-        day = until - until % DAY_S - DAY_S
-        self._wait(lambda pulse: pulse.closed >= day and not pulse.busy)
+        self._wait(lambda pulse: pulse.closed >= end - DAY_S and not pulse.busy)
 
     def _wait(self, is_over: Callable[[Pulse], bool]) -> Pulse:
         began = time.monotonic()
