@@ -1,7 +1,7 @@
 """Rows of the store as the agents' values."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -19,6 +19,8 @@ from agents.stages.contract import LifecycleEvent
 from driftd.store.rows import InboxRow, IncrementRow, PaneRow, PartialRow
 
 SOURCE = "source:"
+# Stream -> a mark of the layout on which it is counted, see `agents.codec`.
+Marks = Mapping[str, int]
 INBOX_EVENTS = {
     "result": CommandDone,
     "operator": OperatorAsked,
@@ -26,12 +28,15 @@ INBOX_EVENTS = {
 }
 
 
-def pane_of(start: float, end: float, partials: Iterable[PartialRow]) -> PaneClosed:
-    """The closed bucket [start, end) from what the flushes saw of it, in any order."""
+def pane_of(start: float, end: float, partials: Iterable[PartialRow], marks: Marks) -> PaneClosed:
+    """The closed bucket [start, end) from what the flushes saw of it, in any order.
+
+    ``marks``: on which layouts the model counts now; what was counted on others is left out.
+    """
     arms: dict[Arm, ArmCounts] = {}
     sources: dict[str, ArmCounts] = {}
     for row in partials:
-        counts = decode_arm(row.blob)
+        counts = decode_arm(row.blob, marks)
         if row.variant.startswith(SOURCE):
             name = row.variant.removeprefix(SOURCE)
             sources[name] = merge_arms(sources[name], counts) if name in sources else counts
@@ -43,24 +48,24 @@ def pane_of(start: float, end: float, partials: Iterable[PartialRow]) -> PaneClo
     )
 
 
-def panes_of(rows: Sequence[PaneRow]) -> list[PaneClosed]:
+def panes_of(rows: Sequence[PaneRow], marks: Marks) -> list[PaneClosed]:
     """Stored panes as events, oldest first; rows of one start are the arms of one pane."""
     starts: dict[float, list[PaneRow]] = defaultdict(list)
     for row in rows:
         starts[row.start].append(row)
-    return [_stored(start, starts[start]) for start in sorted(starts)]
+    return [_stored(start, starts[start], marks) for start in sorted(starts)]
 
 
-def _stored(start: float, rows: list[PaneRow]) -> PaneClosed:
+def _stored(start: float, rows: list[PaneRow], marks: Marks) -> PaneClosed:
     arms: dict[Arm, ArmCounts] = {}
     sources: dict[str, ArmCounts] = {}
     for row in rows:
         if not row.blob:
             continue
         if row.variant.startswith(SOURCE):
-            sources[row.variant.removeprefix(SOURCE)] = decode_arm(row.blob)
+            sources[row.variant.removeprefix(SOURCE)] = decode_arm(row.blob, marks)
         else:
-            arms[Arm(row.version, row.variant)] = decode_arm(row.blob)  # type: ignore[arg-type]
+            arms[Arm(row.version, row.variant)] = decode_arm(row.blob, marks)  # type: ignore[arg-type]
     return PaneClosed(
         start=start,
         end=rows[0].end,

@@ -73,11 +73,15 @@ class Reconcile:
             challenger=aliases.get(registry.challenger),
             previous=aliases.get(registry.previous),
         )
-        if observed == self._seen.get(spec.model):
-            return False
         row = self._store.control.model_row(spec.model)
+        lifecycle = Snapshot.from_bytes(row.snapshot, row.snapshot_format).lifecycle
+        agreed = observed.champion == lifecycle.champion
+        # A foreign move may have come before our own: the lifecycle believes it when it is told
+        # again, so as long as the two differ each tick tells.
+        if agreed and observed == self._seen.get(spec.model):
+            return False
         # Seen again by a restarted worker at the same revision it is the same observation.
-        request = op_id(spec.model, "registry", row.revision, *aliases.items())
+        request = op_id(spec.model, "registry", row.revision, *sorted(aliases.items()))
         self._store.inbox.put(spec.model, "registry", msgspec.json.encode(observed), request)
         self._seen[spec.model] = observed
         return True

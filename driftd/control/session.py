@@ -16,7 +16,7 @@ from agents.lifecycle import pairing, rollout_open
 from agents.snapshot import FORMAT
 from driftd.control.draft import Draft
 from driftd.control.joining import Joiner
-from driftd.control.reading import SOURCE, observed, pane_of, told
+from driftd.control.reading import SOURCE, Marks, observed, pane_of, told
 from driftd.data.samples import encode_pending
 from driftd.store.rows import (
     DecisionRow,
@@ -44,12 +44,15 @@ class Session:
     """A step of one model. ``hold`` keeps buckets open (event clock: while a command is in flight,
     event time stands still for the model, so that a story does not depend on the wall clock)."""
 
-    def __init__(self, draft: Draft, row: ModelRow, work: Work, *, event_clock: bool) -> None:
+    def __init__(
+        self, draft: Draft, row: ModelRow, work: Work, marks: Marks, *, event_clock: bool
+    ) -> None:
         self.draft = draft
         self.rows: list[Rows] = []
         self.closed = row.closed
         self._row = row
         self._work = work
+        self._marks = marks
         self._event_clock = event_clock
         self._panes: list[PaneClosed] = []
         self._matured: list[QualityMatured] = []
@@ -82,7 +85,8 @@ class Session:
         start = self._work.start
         while start + bucket_s <= self._work.upto:
             end = start + bucket_s
-            self._close(pane_of(start, end, by_bucket[start]), joiner)
+            pane = pane_of(start, end, by_bucket[start], self._marks)
+            self._close(pane, joiner)
             self.closed = start = end
             if self._event_clock and self.draft.waits_for_commands():
                 return
@@ -127,7 +131,11 @@ class Session:
             policy_revision=draft.spec.revision,
             rollout_open=rollout_open(draft.snapshot.lifecycle),
             readings=msgspec.json.encode(draft.readings) if draft.readings else None,
-            panes=tuple(row for pane in self._panes for row in _pane_rows(draft.spec.model, pane)),
+            panes=tuple(
+                row
+                for pane in self._panes
+                for row in _pane_rows(draft.spec.model, pane, self._marks)
+            ),
             late=tuple(self._late_rows()),
             decisions=tuple(_decision(d, draft.spec.revision) for d in draft.decisions),
             incidents=tuple(_incident(i) for i in draft.incidents.values()),
@@ -191,7 +199,7 @@ class Session:
         ]
 
 
-def _pane_rows(model: str, pane: PaneClosed) -> list[PaneRow]:
+def _pane_rows(model: str, pane: PaneClosed, marks: Marks) -> list[PaneRow]:
     arms = dict(pane.arms.items())
     named: list[tuple[str, str, ArmCounts]] = [(a.version, a.variant, c) for a, c in arms.items()]
     named += [("", f"{SOURCE}{name}", counts) for name, counts in pane.sources.items()]
@@ -207,7 +215,7 @@ def _pane_rows(model: str, pane: PaneClosed) -> list[PaneRow]:
             n=counts.n,
             errors=counts.errors,
             complete=pane.complete,
-            blob=encode_arm(counts) if counts.n or counts.counts else b"",
+            blob=encode_arm(counts, marks) if counts.n or counts.counts else b"",
         )
         for version, variant, counts in named
     ]

@@ -9,17 +9,19 @@ import msgspec
 import structlog
 
 from agents.alerter import Alert, Alerter, Links
+from agents.codec import layout_marks
 from agents.events import PaneClosed
 from agents.lifecycle import Lifecycle
 from agents.snapshot import Snapshot
 from agents.watcher import Watcher
 from agents.watching.fitted import Fitted
+from agents.watching.streams import layouts_of
 from detectors.profile import Profile
 from driftd.clock import wall_now
 from driftd.control.draft import Draft
 from driftd.control.joining import Joiner
 from driftd.control.policies import PolicyBook
-from driftd.control.reading import panes_of
+from driftd.control.reading import Marks, panes_of
 from driftd.control.session import Session
 from driftd.data.archive import Archive
 from driftd.store.rows import ModelRow, Work
@@ -66,6 +68,7 @@ class Stepper:
         self._resend_s = resend_s
         self._profiles: dict[str, tuple[int, Profile]] = {}
         self._fitted: dict[str, Fitted | None] = {}
+        self._marks: dict[str, tuple[tuple[int, int], Marks]] = {}
 
     def step(self, model: str) -> StepOutcome:
         """Read, decide, write. Raises whatever the store raises; then nothing was written."""
@@ -76,9 +79,10 @@ class Stepper:
         held = self._event_clock and self._in_flight(model)
         work = self._work(spec, row)
         draft = self._draft(spec, row)
-        session = Session(draft, row, work, event_clock=self._event_clock)
+        marks = self._marks_of(spec)
+        session = Session(draft, row, work, marks, event_clock=self._event_clock)
         fresh = session.fresh_panes
-        draft.history = lambda start, end: self._history(model, start, end, fresh)
+        draft.history = lambda start, end: self._history(model, start, end, fresh, marks)
         session.hear()
         held = held or (self._event_clock and draft.waits_for_commands())
         if work.upto > work.start and not held:
@@ -134,6 +138,15 @@ class Stepper:
             self._profiles[model] = known
         return known[1]
 
+    def _marks_of(self, spec: ModelSpec) -> Marks:
+        profile = self._profile(spec.model)
+        key = (spec.revision, self._profiles.get(spec.model, (0, profile))[0])
+        known = self._marks.get(spec.model)
+        if known is None or known[0] != key:
+            known = (key, layout_marks(layouts_of(spec, profile)))
+            self._marks[spec.model] = known
+        return known[1]
+
     def _baseline(self, model: str) -> Fitted | None:
         if model not in self._fitted:
             blob = self._store.control.baseline(model)
@@ -141,9 +154,9 @@ class Stepper:
         return self._fitted[model]
 
     def _history(
-        self, model: str, start: float, end: float, fresh: Sequence[PaneClosed]
+        self, model: str, start: float, end: float, fresh: Sequence[PaneClosed], marks: Marks
     ) -> list[PaneClosed]:
-        stored = panes_of(self._store.control.panes(model, start, end))
+        stored = panes_of(self._store.control.panes(model, start, end), marks)
         return stored + [pane for pane in fresh if start <= pane.start < end]
 
     def _joiner(self, spec: ModelSpec, work: Work) -> Joiner:

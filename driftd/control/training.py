@@ -11,9 +11,10 @@ from driftd.control.executor import Ended, Handler
 from driftd.control.handlers import World
 from driftd.data.evaluate import Scorer, evaluate
 from driftd.data.export import TRAIN, export_training
-from driftd.data.profile import build_profile
+from driftd.data.reference import reference_profile
 from driftd.errors import MistakeError, RefusedError
 from driftd.trainers.contract import Job, JobStatus, Trainer
+from policies.specs import ModelSpec
 
 log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class Training:
                 f"{command.op_id}: the training script must set the tag driftd.op_id",
             )
         if command.phase == "refit":
-            await asyncio.to_thread(self._profile, command, folder, name, version)
+            await asyncio.to_thread(self._profile, command, folder, version)
         run_id = await asyncio.to_thread(registry.run_id, name, version)
         return Ended(result={"version": version, "run_id": run_id})
 
@@ -98,14 +99,21 @@ class Training:
             without=command.without,
         )
 
-    def _profile(self, command: Train, folder: Path, name: str, version: str) -> None:
+    def _profile(self, command: Train, folder: Path, version: str) -> None:
         # The edges belong to the model: the new version's training window is counted on them.
         row = self._world.store.profiles.current(command.model)
         layouts = Profile.from_bytes(row.blob).layouts if row is not None else None
         if not (folder / TRAIN).exists():
             self._export(command, folder)
-        profile = build_profile(folder / TRAIN, layouts=layouts, version=version)
+        spec = self._world.spec_of(command.model)
+        profile = reference_profile(folder, scorer_of(self._world, spec), version, layouts)
+        name = spec.registry.name
         self._world.registry.log_profile(name, version, profile.to_bytes())
+
+
+def scorer_of(world: World, spec: ModelSpec) -> Scorer:
+    """Where the versions of a model come from, for the children that score them."""
+    return Scorer(registry_name=spec.registry.name, tracking_uri=world.registry.tracking_uri)
 
 
 class Evaluation:
@@ -134,11 +142,7 @@ class Evaluation:
             )
         except MistakeError as error:
             return Ended(result={"verdict": "not_evaluable", "reasons": [str(error)]})
-        scorer = Scorer(
-            registry_name=spec.registry.name,
-            tracking_uri=self._world.registry.tracking_uri,
-        )
-        found = evaluate(command, folder, scorer)
+        found = evaluate(command, folder, scorer_of(self._world, spec))
         return Ended(
             result={
                 "verdict": found.verdict,
