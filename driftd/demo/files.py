@@ -43,7 +43,7 @@ retrain:
   on: [quality]
   needs: {{labels_since_onset: 500}}
   limits: {{cooldown: 42d, budget: 1 per 42d, trainings: 4}}
-  data: {{window: 56d, holdout: 20%}}
+  data: {{window: 168d, holdout: 20%}}        # half a year: eight weeks forget the seasons
   trainer: tabular
 gate:
   - {{metric: brier, better_by: 0.003, than: champion}}
