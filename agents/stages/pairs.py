@@ -13,6 +13,8 @@ from detectors.sequential import paired
 from policies.specs import JudgeSpec
 
 DAY_S = 86_400.0
+# A decision needs so many batches of pairs at least, as a drift alarm needs so many panes.
+BATCHES_MIN = 3
 
 Loss = Callable[[FloatArray, IntArray], FloatArray]
 
@@ -55,7 +57,9 @@ def with_pairs(
     """The judge after one batch of pairs; ``judged`` is the version that has to prove itself.
 
     The margin that the policy allows is the boundary of both questions: worse by more is harm,
-    worse by less is good enough. A margin of 0 asks for an improvement.
+    worse by less is good enough. A margin of 0 asks for an improvement. One batch may add a third
+    of what a decision needs at most: its subjects share the weather of their day, so that a single
+    bad day can look like proof.
     """
     d = differences(spec.metric, event, judged=judged)
     if len(d) == 0:
@@ -67,12 +71,17 @@ def with_pairs(
     return msgspec.structs.replace(
         judge,
         engine=state.to_dict(),
-        harm=state.peak_roll_back / levels.harm,
-        proof=state.log_e_promote / levels.proof,
+        harm=_capped(judge.harm, state.log_e_roll_back / levels.harm),
+        proof=_capped(judge.proof, state.log_e_promote / levels.proof),
         seen=judge.seen + len(d),
         step=step,
         days=_with_day(judge.days, int(event.start // DAY_S), d),
     )
+
+
+def _capped(before: float, now: float) -> float:
+    """Evidence over its threshold, after a batch: it may fall at once and rises by steps."""
+    return min(now, max(before, 0.0) + 1 / BATCHES_MIN)
 
 
 def _with_day(

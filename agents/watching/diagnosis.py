@@ -57,6 +57,9 @@ def clock_period(name: str, profile: Profile | None) -> float | None:
     if not isinstance(layout, NumericLayout):
         return None
     low, high = (layout.quantile(stream.counts, q) for q in (0.005, 0.995))
+    # A later version is counted on the edges of the first: what lies in an open outer cell has no
+    # finite quantile there, and says no more than "at the edge".
+    low, high = max(low, float(layout.edges[0])), min(high, float(layout.edges[-1]))
     for period in PERIODS:
         if low >= 0 and high <= period and high - low >= CYCLE_COVERED_MIN * period:
             return period

@@ -4,7 +4,7 @@ import random
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -23,16 +23,8 @@ NO_KILL_S = 20 * DAY_S
 KILL_WITHIN_S = 1.0
 
 
-class CatchesUp(Protocol):
-    """Lets the control loop come up to a day before anything is begun on it."""
-
-    def catch_up(self, at: float) -> None:
-        """Return when all before ``at`` that can be closed is."""
-        ...
-
-
 class Director:
-    """Told each event day before its first call; what it does depends on the day and on what the
+    """Told the days at which the replay stands still; what it does depends on the day and on what the
     daemon does of its own accord, never on what the story would like."""
 
     def __init__(
@@ -57,21 +49,20 @@ class Director:
         self.handed_in_at: float | None = None
         self.kills = 0
 
-    def on_day(self, at: float, replay: CatchesUp) -> None:
-        """Do what falls on this day."""
-        if at in self._kills:
-            delay, self._kills = self._kills[at], {d: s for d, s in self._kills.items() if d != at}
-            self._restart = threading.Timer(delay, self._kill_daemon)
-            self._restart.start()
+    def on_day(self, at: float) -> bool:
+        """Do what falls on this day, or fell on one since the last call; whether the daemon was
+        asked something."""
+        self._kill_if_due(at)
         if not self._options.fault:
-            return
+            return False
         if not self._preparing and at >= self._options.external_from - PREPARES_S:
             self._preparing = True
             self._train_elsewhere(at)
-        if not self._handed_in and at >= self._options.external_from:
-            self._hand_in(at, replay)
-        if self._schedule.fault is None and at >= self._options.fault_from:
-            self._break_clock(at, replay)
+        if not self._handed_in and at >= self._options.external_from and self._is_quiet():
+            return self._hand_in(at)
+        if self._schedule.fault is None and at >= self._options.fault_from and self._is_quiet():
+            self._schedule.set_fault(at, at + self._options.fault_days * DAY_S)
+        return False
 
     def finish(self) -> None:
         """Wait for a kill that is under way."""
@@ -90,9 +81,7 @@ class Director:
         }
         self._children.start("other-team", command, environment)
 
-    def _hand_in(self, at: float, replay: CatchesUp) -> None:
-        if not self._is_quiet(at, replay):
-            return
+    def _hand_in(self, at: float) -> bool:
         self._children.finish("other-team", OTHER_TEAM_S)
         self.gate = msgspec.json.decode(self._report.read_bytes())
         version = self.gate["version"]
@@ -101,16 +90,17 @@ class Director:
         )
         if taken:
             self._handed_in, self.handed_in_at = True, at
+        return taken
 
-    def _break_clock(self, at: float, replay: CatchesUp) -> None:
-        if self._is_quiet(at, replay):
-            self._schedule.set_fault(at, at + self._options.fault_days * DAY_S)
-
-    def _is_quiet(self, at: float, replay: CatchesUp) -> bool:
-        # Whether a rollout is open is only known when the control loop has come up to this day.
-        replay.catch_up(at)
+    def _is_quiet(self) -> bool:
         pulse = self._daemon.pulse()
         return pulse is not None and pulse["stage"] == "watching" and not pulse["rollout"]
+
+    def _kill_if_due(self, at: float) -> None:
+        due = [day for day in sorted(self._kills) if day <= at]
+        if due and (self._restart is None or not self._restart.is_alive()):
+            self._restart = threading.Timer(self._kills.pop(due[0]), self._kill_daemon)
+            self._restart.start()
 
     def _kill_daemon(self) -> None:
         self._children.kill("daemon")

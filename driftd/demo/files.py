@@ -33,7 +33,7 @@ model: {MODEL}
 owner: delays
 mode: auto
 labels: {{arrive_within: 36h, maturity: 12h, positive: {LATE}}}
-clock: {{pane: 1d, lateness: 1h}}
+clock: {{pane: 1d, lateness: 5m}}
 watch:
   drift: {{ignore: [weekday]}}            # a day has one weekday: it moves every midnight
   rules:
@@ -43,7 +43,7 @@ retrain:
   on: [quality]
   needs: {{labels_since_onset: 500}}
   limits: {{cooldown: 42d, budget: 1 per 42d, trainings: 4}}
-  data: {{window: 168d, holdout: 20%}}        # half a year: eight weeks forget the seasons
+  data: {{window: 365d, holdout: 20%}}        # all there is: eight weeks forget the seasons
   trainer: tabular
 gate:
   - {{metric: brier, better_by: 0.003, than: champion}}

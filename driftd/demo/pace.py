@@ -1,17 +1,22 @@
-"""Lock-step: how far ahead of the control loop the replay may be."""
+"""Lock-step: how far ahead of the control loop the replay may be.
+
+It goes by strides and waits at the end of each until the control loop has done all of it and its
+commands have taken effect. So what is asked under which routing depends on event time alone, and a
+run with a killed daemon, or on a slower machine, tells the same story.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.demo.options import DAY_S, HOUR_S
+from driftd.demo.options import DAY_S
 
-AHEAD_S = 2 * DAY_S
-"""Enough to keep both sides busy. More would cost evidence: when a canary begins, the days that were
-already replayed have no pairs, and its clock counts them."""
-AHEAD_IN_ROLLOUT_S = DAY_S
-BLOCK_S = DAY_S
-BLOCK_IN_ROLLOUT_S = 6 * HOUR_S
+STRIDE_S = 2 * DAY_S
+"""So much is replayed at once. More would cost evidence: when a canary begins, the days that were
+already replayed have no pairs."""
+STRIDE_IN_ROLLOUT_S = DAY_S
+LATENESS_S = 300.0
+"""The policy's: a tick stands so far behind a stride's end, so that its last day can be closed."""
 RECORD_BYTES = 450
 """A generous mean of a prediction with its features and of a label, uncompressed."""
 LAG_SHARE_MAX = 0.2
@@ -36,15 +41,13 @@ class Pulse:
             rollout=bool(status["rollout"]),
         )
 
-    def may_send(self, start: float) -> bool:
-        """Whether the hours from ``start`` on may be replayed now."""
-        ahead = AHEAD_IN_ROLLOUT_S if self.rollout else AHEAD_S
-        return not self.busy and start - self.closed <= ahead
+    def has_done(self, at: float) -> bool:
+        """Whether everything before ``at`` (a midnight) is closed and nothing is in flight."""
+        return not self.busy and self.closed >= at
 
-    def block_end(self, start: float) -> float:
-        """To where the next block reaches; it never crosses midnight (UTC)."""
-        length = BLOCK_IN_ROLLOUT_S if self.rollout else BLOCK_S
-        return start - start % length + length
+    def stride_end(self, start: float) -> float:
+        """To where the replay goes from ``start`` on, a midnight (UTC), before it waits again."""
+        return start + (STRIDE_IN_ROLLOUT_S if self.rollout else STRIDE_S)
 
 
 def fits_retention(records: int, partitions: int, retention_bytes: int) -> bool:

@@ -12,7 +12,7 @@ from driftd_recorder.recorder import Recorder
 from driftd.demo.children import ChildError
 from driftd.demo.client import DaemonClient, PredictClient
 from driftd.demo.options import DAY_S
-from driftd.demo.pace import Pulse
+from driftd.demo.pace import LATENESS_S, Pulse
 from driftd.demo.schedule import Call, Schedule
 
 CALLS_AT_ONCE = 8
@@ -39,7 +39,7 @@ class Progress:
 
 class Replayer:
     """One replay of a schedule. ``on_status`` sees each status of the daemon that was fetched;
-    ``on_day`` is told each event day before its first call."""
+    ``on_day`` is told where a stride begins, and answers whether it asked something of the daemon."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Replayer:
         model: str,
         since: float,
         on_status: Callable[[Status | None, Progress], None],
-        on_day: Callable[[float, "Replayer"], None],
+        on_day: Callable[[float], bool],
     ) -> None:
         self._schedule, self._server, self._daemon = schedule, server, daemon
         self._recorder, self._model, self._since = recorder, model, since
@@ -61,23 +61,21 @@ class Replayer:
         self.progress = Progress(at=since)
 
     def run(self, until: float) -> None:
-        """Replay [since, until), then wait until the control loop has done all of it."""
+        """Replay [since, until), then until the last label has come and been counted."""
         at = self._since
-        end = max(until, self._schedule.last_label_ts + 1)
+        # To the midnight after the last label: one day more without flights would be a dead feed.
+        last = max(until, self._schedule.last_label_ts + 1)
+        end = last + -last % DAY_S
         with ThreadPoolExecutor(CALLS_AT_ONCE, "replay") as pool:
             while at < end:
-                pulse = self._wait(partial(Pulse.may_send, start=at))
-                if at % DAY_S == 0:
-                    self._on_day(at, self)
-                    pulse = self._wait(partial(Pulse.may_send, start=at))
-                stop = pulse.block_end(at)
+                pulse = self._wait(partial(Pulse.has_done, at=at))
+                if self._on_day(at):
+                    pulse = self._wait(partial(Pulse.has_done, at=at))
+                stop = min(pulse.stride_end(at), end)
                 self._send(pool, at, stop)
                 at = self.progress.at = stop
-        self._drain(at)
-
-    def catch_up(self, at: float) -> None:
-        """Wait until the control loop has done every day before the one that ended at ``at``."""
-        self._wait(lambda pulse: pulse.closed >= at - DAY_S and not pulse.busy)
+        self._recorder.flush()
+        self._wait(partial(Pulse.has_done, at=at))
 
     def _send(self, pool: ThreadPoolExecutor, start: float, stop: float) -> None:
         # First the answers, then the labels that may belong to them, then the tick: a record that
@@ -94,7 +92,7 @@ class Replayer:
                 model=self._model, id=arrival.id, label=arrival.label, ts=arrival.ts
             )
         self.progress.events += len(arrivals)
-        self._tick(stop)
+        self._tick(stop + LATENESS_S)
 
     def _ask(self, call: Call) -> tuple[Call, bool]:
         answers = self._server.predict(call.body)
@@ -115,12 +113,6 @@ class Replayer:
             if time.monotonic() > deadline:
                 raise ChildError("the server's answers do not reach their topic")
             time.sleep(FLUSH_POLL_S)
-
-    def _drain(self, end: float) -> None:
-        # The last tick stands a day behind the last question: its day is closed and has matured. A
-        # later one would close days without any flight, and the feed would have stopped.
-        self._recorder.flush()
-        self._wait(lambda pulse: pulse.closed >= end - DAY_S and not pulse.busy)
 
     def _wait(self, is_over: Callable[[Pulse], bool]) -> Pulse:
         began = time.monotonic()

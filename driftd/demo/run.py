@@ -23,7 +23,7 @@ from driftd.demo.frozen import NAME as FROZEN
 from driftd.demo.frozen import compare, start_frozen
 from driftd.demo.naive import naive_alerts
 from driftd.demo.options import SOURCES, TOPICS, DemoOptions
-from driftd.demo.pace import AHEAD_S, fits_retention
+from driftd.demo.pace import STRIDE_S, fits_retention
 from driftd.demo.replayer import Replayer
 from driftd.demo.report import write_report
 from driftd.demo.schedule import Schedule
@@ -198,7 +198,7 @@ def _naive(stage: _Stage) -> int:
 def _check_retention(schedule: Schedule) -> None:
     # The embedded broker forgets what is older than 5 MB a partition: what the replay may be ahead
     # of the control loop has to fit well, and then no lag needs to be watched.
-    days = int(AHEAD_S // 86_400) + 1
+    days = int(STRIDE_S // 86_400) + 1
     records = schedule.largest_window(days)
     partitions = min(TOPICS[topic] for topic in SOURCES)
     if not fits_retention(records, partitions, RETENTION_BYTES):

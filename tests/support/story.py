@@ -255,6 +255,8 @@ class Story:
             if self.state.stage is stage:
                 return day
             self.day(gain)
+        if self.state.stage is stage:
+            return most
         raise AssertionError(f"still {self.state.stage} after {most} days, not {stage}")
 
     def open(self, kind: Kind = "quality", **about: Any) -> None:

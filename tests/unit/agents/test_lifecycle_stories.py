@@ -1,6 +1,15 @@
 """Whole stories of a model, told by the day: what it costs, what it brings, what it never does."""
 
-from agents.commands import Evaluate, MoveAlias, Route, SetTraffic, Shadow, TagVersion, Train
+from agents.commands import (
+    Evaluate,
+    LoadProfile,
+    MoveAlias,
+    Route,
+    SetTraffic,
+    Shadow,
+    TagVersion,
+    Train,
+)
 from agents.lifecycle import desired_routing
 from agents.stages.state import Stage
 from policies.specs import PromoteSpec
@@ -110,14 +119,17 @@ def test_no_pairs_are_not_harm() -> None:
 
 
 def test_harm_in_probation_puts_the_old_champion_back() -> None:
-    story = Story().in_probation()
+    # Harm takes three days of pairs to be believed, so probation lasts longer than that.
+    patient = policy(promote=PromoteSpec(probation_s=7 * DAY, reverse_shadow=1.0))
+    story = Story(spec=patient).in_probation()
     before = len(story.commands)
 
     # Now version 1 answers better than version 3, which holds the alias.
     days = story.until(Stage.WATCHING, 0.1)
 
     assert days <= 3
-    traffic, alias = story.commands[before:]
+    moves = [c for c in story.commands[before:] if not isinstance(c, LoadProfile)]
+    traffic, alias = moves
     assert isinstance(traffic, SetTraffic)
     assert [(r.version, r.weight) for r in traffic.routing.routes] == [("1", 1.0)]
     assert isinstance(alias, MoveAlias)

@@ -2,47 +2,41 @@
 
 import pytest
 
-from driftd.demo.options import DAY_S, HOUR_S
+from driftd.demo.options import DAY_S
 from driftd.demo.pace import Pulse, fits_retention
 
 D = float(DAY_S)
 
 
 @pytest.mark.parametrize(
-    ("pulse", "start", "may"),
+    ("pulse", "done"),
     [
-        (Pulse(closed=10 * D, busy=False, rollout=False), 12 * D, True),
-        (Pulse(closed=10 * D, busy=False, rollout=False), 13 * D, False),
-        (Pulse(closed=10 * D, busy=False, rollout=True), 11 * D, True),
-        (Pulse(closed=10 * D, busy=False, rollout=True), 11 * D + 6 * HOUR_S, False),
-        (Pulse(closed=10 * D, busy=True, rollout=False), 10 * D, False),
+        (Pulse(closed=12 * D, busy=False, rollout=False), True),
+        (Pulse(closed=13 * D, busy=False, rollout=True), True),
+        (Pulse(closed=11 * D, busy=False, rollout=False), False),
+        (Pulse(closed=12 * D, busy=True, rollout=False), False),
     ],
-    ids=["two days", "three days", "a day in a rollout", "more in a rollout", "busy"],
+    ids=["all closed", "more than asked", "a day behind", "a command in flight"],
 )
-def test_the_replay_keeps_its_distance(pulse: Pulse, start: float, may: bool) -> None:
-    assert pulse.may_send(start) is may
+def test_a_stride_begins_when_all_before_it_is_done(pulse: Pulse, done: bool) -> None:
+    assert pulse.has_done(12 * D) is done
 
 
 def test_no_answer_of_the_daemon_is_busy() -> None:
-    pulse = Pulse.of(None, since=5 * D)
-
-    assert not pulse.may_send(5 * D)
+    assert not Pulse.of(None, since=5 * D).has_done(5 * D)
 
 
 def test_a_loop_that_has_closed_nothing_yet_stands_at_the_beginning() -> None:
     pulse = Pulse.of({"closed": None, "busy": False, "rollout": False}, since=5 * D)
 
-    assert pulse.closed == 5 * D
-    assert pulse.may_send(7 * D)
+    assert pulse.has_done(5 * D)
 
 
-@pytest.mark.parametrize("rollout", [True, False])
-@pytest.mark.parametrize("start", [5 * D, 5 * D + 6 * HOUR_S, 5 * D + 23 * HOUR_S])
-def test_a_block_never_crosses_midnight(rollout: bool, start: float) -> None:
-    end = Pulse(closed=0, busy=False, rollout=rollout).block_end(start)
+@pytest.mark.parametrize(("rollout", "days"), [(True, 1), (False, 2)])
+def test_a_stride_is_a_day_in_a_rollout_and_two_else(rollout: bool, days: int) -> None:
+    pulse = Pulse(closed=5 * D, busy=False, rollout=rollout)
 
-    assert start < end <= 6 * D
-    assert (end % D == 0) or rollout
+    assert pulse.stride_end(5 * D) == (5 + days) * D
 
 
 def test_what_waits_must_fit_into_a_fifth_of_the_retention() -> None:
