@@ -113,9 +113,11 @@ def kill(root: Path) -> list[str]:
         for op_id, times in Counter(effects(killed.folder)).items()
         if times > 1
     ]
-    for name in ("retrainings", "promotions", "rollbacks", "champion_version", "previous_version"):
+    for name in ("incidents", "retrainings", "promotions", "rollbacks", "champion_version"):
         if alone.figures[name] != killed.figures[name]:
             wrong.append(f"killed: {name} {killed.figures[name]}, alone {alone.figures[name]}")
+    if aliases(alone.folder) != aliases(killed.folder):
+        wrong.append(f"killed: aliases {aliases(killed.folder)}, alone {aliases(alone.folder)}")
     return wrong
 
 
@@ -129,8 +131,18 @@ def panes(folder: Path) -> list[tuple[Any, ...]]:
 def effects(folder: Path) -> list[str]:
     """The op_id of every version in the registry: one a training that took effect."""
     query = "SELECT value FROM model_version_tags WHERE key = 'driftd.op_id'"
-    with sqlite3.connect(folder / "mlflow.db") as registry:
-        return [row[0] for row in registry.execute(query)]
+    return [row[0] for row in registry(folder, query)]
+
+
+def aliases(folder: Path) -> dict[str, int]:
+    """Where the registry's aliases point in the end."""
+    return dict(registry(folder, "SELECT alias, version FROM registered_model_aliases"))
+
+
+def registry(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    """Ask MLflow's own database."""
+    with sqlite3.connect(folder / "mlflow" / "mlflow.db") as database:
+        return database.execute(query).fetchall()
 
 
 def show(name: str, run: Run) -> None:
