@@ -1,15 +1,24 @@
 """The shelf of distances: one written line a thing."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
 
 from detectors.contract import Distance
-from detectors.distances.ks import KS
-from detectors.distances.psi import PSI
+
+# Name in policies -> module and class under `detectors.distances`, in the order of the alphabet.
+PLACES = {
+    "ks": "ks.KS",
+    "psi": "psi.PSI",
+}
+
+
+def _made(place: str) -> Distance:
+    module, name = place.split(".")
+    made: Distance = getattr(import_module(f"detectors.distances.{module}"), name)()
+    return made
+
 
 DISTANCES: Mapping[str, Distance] = MappingProxyType(
-    {
-        "ks": KS(),
-        "psi": PSI(),
-    }
+    {name: _made(place) for name, place in PLACES.items()}
 )
