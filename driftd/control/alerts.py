@@ -6,12 +6,14 @@ import structlog
 
 from agents.alerter import Alert
 from driftd.clients.alertmanager import AlertmanagerClient
+from driftd.clock import wall_now
 from driftd.errors import OutsideError
 from driftd.telemetry import Metrics
 
 log = structlog.get_logger()
 
 WAITING_MAX = 1_000
+TOLD_MAX = 1_000
 
 
 class Alerts:
@@ -24,7 +26,7 @@ class Alerts:
         self._client = client
         self._metrics = metrics
         self._queue: asyncio.Queue[Alert] = asyncio.Queue(WAITING_MAX)
-        self._told: set[tuple[str, bool]] = set()
+        self._told: dict[str, str] = {}
 
     def put(self, alerts: tuple[Alert, ...]) -> None:
         """Take alerts that are due now."""
@@ -60,8 +62,12 @@ class Alerts:
             log.warning("miss one alertmanager", url=failure.url, why=str(failure.error))
 
     def _tell(self, alert: Alert) -> None:
-        # Each firing and each end is told once in the log; Alertmanager hears of it every minute.
-        key = (str(sorted(alert.labels.items())), alert.ends_at <= alert.starts_at)
-        if key not in self._told:
-            self._told.add(key)
-            log.warning("alert", **alert.labels, summary=alert.annotations.get("summary", ""))
+        # Each beginning and each end is told once in the log; Alertmanager hears of it every minute.
+        incident = alert.annotations.get("incident_id", "")
+        state = "firing" if alert.ends_at > wall_now() else "resolved"
+        if self._told.get(incident) == state:
+            return
+        self._told[incident] = state
+        while len(self._told) > TOLD_MAX:
+            self._told.pop(next(iter(self._told)))
+        log.warning(f"alert {state}", **alert.labels, summary=alert.annotations.get("summary", ""))
