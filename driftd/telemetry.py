@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -11,6 +12,8 @@ from driftd.clock import steady_now
 
 # In an outage aiokafka writes hundreds of lines a second; one logger may say this much a minute.
 LINES_A_MINUTE_MAX = 60
+# One trouble is logged once, then once a minute while it lasts.
+SAY_AGAIN_S = 60.0
 NOISY_LOGGERS = (
     "aiokafka", "faust", "httpcore", "httpx", "kafka", "mlflow", "mode", "urllib3", "uvicorn",
 )  # fmt: skip
@@ -74,6 +77,30 @@ def configure_logging(level: str = "info", *, as_json: bool | None = None) -> No
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     # Filters of a logger do not see what its children log; the handler's filter does.
     handler.addFilter(RateLimit(10 * LINES_A_MINUTE_MAX))
+
+
+class Complaints:
+    """Says a trouble when it begins and once a minute while it lasts: an outage must not flood a
+    log. ``key`` tells troubles apart."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._said: dict[str, float] = {}
+        self._held: dict[str, int] = {}
+
+    def say(self, key: str, event: str, **details: Any) -> None:
+        """Warn, unless the same was said within the last minute."""
+        now = steady_now()
+        if now - self._said.get(key, -SAY_AGAIN_S) < SAY_AGAIN_S:
+            self._held[key] = self._held.get(key, 0) + 1
+            return
+        self._said[key] = now
+        self._log.warning(event, **details, times_before=self._held.pop(key, 0))
+
+    def over(self, key: str) -> None:
+        """The trouble has ended; the next one is told at once."""
+        self._said.pop(key, None)
+        self._held.pop(key, None)
 
 
 class Metrics:

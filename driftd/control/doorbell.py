@@ -16,9 +16,6 @@ from driftd.settings import Settings
 
 log = structlog.get_logger()
 
-ACK_AFTER_S = 0.3
-RINGS_HELD_MAX = 1_000
-
 
 def partition_of(model: str, partitions: int) -> int:
     """The control partition of a model, the same in every worker and every release."""
@@ -39,10 +36,11 @@ class Doorbell:
 
     async def wait(self, timeout_s: float) -> tuple[str, ...]:
         """The models rung since the last call, or none after ``timeout_s`` seconds."""
-        try:
-            await asyncio.wait_for(self._event.wait(), timeout_s)
-        except TimeoutError:
-            return ()
+        if not self._event.is_set():
+            try:
+                await asyncio.wait_for(self._event.wait(), timeout_s)
+            except TimeoutError:
+                return ()
         self._event.clear()
         rung = tuple(self._rung)
         self._rung.clear()

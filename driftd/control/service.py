@@ -10,7 +10,8 @@ from driftd.clock import steady_now
 from driftd.control.doorbell import Doorbell, Ownership
 from driftd.control.executor import Executor
 from driftd.control.stepper import Stepper
-from driftd.telemetry import Metrics
+from driftd.errors import OutsideError
+from driftd.telemetry import Complaints, Metrics
 
 log = structlog.get_logger()
 
@@ -19,7 +20,10 @@ FAILURES_MAX = 30
 
 
 class Control:
-    """Steps models one at a time; the store's compare-and-set makes a second stepper harmless."""
+    """Steps models one at a time; the store's compare-and-set makes a second stepper harmless.
+
+    ``models`` blocks on the store; it is called in a thread.
+    """
 
     def __init__(
         self,
@@ -40,12 +44,14 @@ class Control:
         self._on_alerts = on_alerts
         self._metrics = metrics
         self._failures = 0
+        self._ended = False
+        self._complaints = Complaints(log)
         self._looked: dict[str, list[asyncio.Future[None]]] = {}
         self.last_step = steady_now()
 
     async def look(self, model: str) -> None:
-        """Ring for a model and return when it has been looked at (or is not ours)."""
-        if not self._ownership.owns(model):
+        """Ring for a model and return when it has been looked at, or when nobody here looks."""
+        if self._ended or not self._ownership.owns(model):
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._looked.setdefault(model, []).append(done)
@@ -54,19 +60,46 @@ class Control:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``. A model whose step fails is tried again; thirty in a row end the worker,
-        so that the supervisor starts a fresh one."""
-        while not stop.is_set():
-            rung = await self._doorbell.wait(TICK_S)
-            for model in rung or self._models():
-                if self._ownership.owns(model):
-                    await self._step(model)
+        so that the supervisor starts a fresh one. A store that is away is waited for."""
+        try:
+            due = steady_now()
+            while not stop.is_set():
+                models = dict.fromkeys(await self._doorbell.wait(max(0.0, due - steady_now())))
+                if steady_now() >= due:
+                    # Not only when nobody rings: a model without events has its ticks as well.
+                    due = steady_now() + TICK_S
+                    models |= dict.fromkeys(await self._all())
+                await self._round(tuple(models), stop)
+                self.last_step = steady_now()
+        finally:
+            self._ended = True
+            for model in tuple(self._looked):
                 self._answer(model)
-            self.last_step = steady_now()
+
+    async def _round(self, models: tuple[str, ...], stop: asyncio.Event) -> None:
+        for model in models:
+            if stop.is_set():
+                return
+            if self._ownership.owns(model):
+                await self._step(model)
+            self._answer(model)
+
+    async def _all(self) -> tuple[str, ...]:
+        try:
+            return await asyncio.to_thread(self._models)
+        except OutsideError as error:
+            self._complaints.say("models", "wait for store", why=str(error))
+            return ()
 
     async def _step(self, model: str) -> None:
         started = steady_now()
         try:
             outcome = await asyncio.to_thread(self._stepper.step, model)
+        except OutsideError as error:
+            # A fresh process would find the store away as well.
+            self._metrics.steps.labels(model=model, outcome="failed").inc()
+            self._complaints.say("step", "wait for store", model=model, why=str(error))
+            return
         except Exception:
             self._failures += 1
             self._metrics.steps.labels(model=model, outcome="failed").inc()

@@ -7,12 +7,12 @@ import structlog
 
 from driftd.errors import UnreachableError
 from driftd.ingest.buffer import Buffer
-from driftd.ingest.complaints import Complaints
 from driftd.ingest.folding import Folded, fold
 from driftd.ingest.limits import FLUSH_RETRY_S
 from driftd.ingest.plans import Plans
 from driftd.store.moves import Move
 from driftd.store.positions import Positions
+from driftd.telemetry import Complaints
 
 log = structlog.get_logger()
 

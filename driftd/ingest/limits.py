@@ -35,5 +35,3 @@ BROKER_TOLERANCE_S = 5.0
 LETTERS_WAITING_MAX = 1_000
 LETTERS_A_SECOND = 50
 LETTER_BYTES_MAX = 4_096
-SAY_AGAIN_S = 60.0
-"""One trouble is logged once, then once a minute while it lasts."""

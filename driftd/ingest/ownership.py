@@ -7,10 +7,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from driftd.errors import UnreachableError
-from driftd.ingest.complaints import Complaints
 from driftd.ingest.limits import READ_RETRY_S
 from driftd.ingest.partition import Partition
 from driftd.store.moves import Position
+from driftd.telemetry import Complaints
 
 log = structlog.get_logger()
 Read = Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, Position]]]

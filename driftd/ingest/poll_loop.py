@@ -13,7 +13,6 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 
 from driftd.clock import steady_now, wall_now
 from driftd.ingest.buffer import Buffer, Horizon, Letter
-from driftd.ingest.complaints import Complaints
 from driftd.ingest.events import Limits
 from driftd.ingest.flusher import Flusher
 from driftd.ingest.folding import Folded
@@ -32,6 +31,7 @@ from driftd.ingest.probe import Probe
 from driftd.settings import Settings
 from driftd.store.moves import Position
 from driftd.store.positions import Positions
+from driftd.telemetry import Complaints
 
 log = structlog.get_logger()
 

@@ -8,11 +8,11 @@ from aiokafka import TopicPartition
 
 from driftd.clock import wall_now
 from driftd.errors import UnreachableError
-from driftd.ingest.complaints import Complaints
 from driftd.ingest.limits import SCOUT_S
 from driftd.ingest.plans import Plans
 from driftd.ingest.probe import Probe
 from driftd.store.positions import Positions
+from driftd.telemetry import Complaints
 
 log = structlog.get_logger()
 

@@ -10,7 +10,6 @@ from aiokafka.errors import KafkaError
 
 from driftd.clock import steady_now
 from driftd.errors import DriftdError
-from driftd.ingest.complaints import Complaints
 from driftd.ingest.folding import Folded
 from driftd.ingest.letters import DeadLetters
 from driftd.ingest.limits import (
@@ -30,7 +29,7 @@ from driftd.kafka import aiokafka_options, cannot_bootstrap
 from driftd.settings import Settings
 from driftd.store.moves import Move
 from driftd.store.store import Store
-from driftd.telemetry import Metrics, count_all
+from driftd.telemetry import Complaints, Metrics, count_all
 from policies.specs import ModelSpec
 
 log = structlog.get_logger()
