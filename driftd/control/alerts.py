@@ -14,6 +14,7 @@ log = structlog.get_logger()
 
 WAITING_MAX = 1_000
 TOLD_MAX = 1_000
+TOLD = {"firing": "alert fires", "resolved": "alert ends"}
 
 
 class Alerts:
@@ -70,4 +71,4 @@ class Alerts:
         self._told[incident] = state
         while len(self._told) > TOLD_MAX:
             self._told.pop(next(iter(self._told)))
-        log.warning(f"alert {state}", **alert.labels, summary=alert.annotations.get("summary", ""))
+        log.warning(TOLD[state], **alert.labels, summary=alert.annotations.get("summary", ""))

@@ -1,8 +1,6 @@
-"""What happens on which day beside the flights: another team's version, a wrong clock, kills."""
+"""What happens on which day beside the flights: another team's version, a wrong clock."""
 
-import random
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,11 @@ from driftd.demo.files import OTHER_TEAM, example
 from driftd.demo.flights import MODEL
 from driftd.demo.options import DAY_S, DemoOptions
 from driftd.demo.schedule import Schedule
-from driftd.demo.setup import Ports, start_daemon
+from driftd.demo.setup import Ports
 
 PREPARES_S = 14 * DAY_S
 """So long before it hands in its version the other team's pipeline runs."""
 OTHER_TEAM_S = 120.0
-NO_KILL_S = 20 * DAY_S
-KILL_WITHIN_S = 1.0
 
 
 class Director:
@@ -35,24 +31,19 @@ class Director:
         daemon: DaemonClient,
         *,
         flights: Path,
-        settings: Path,
         ports: Ports,
     ) -> None:
         self._options, self._children, self._schedule = options, children, schedule
-        self._daemon, self._flights, self._settings = daemon, flights, settings
+        self._daemon, self._flights = daemon, flights
         self._ports = ports
         self._report = children.directory / "other-team.json"
         self._preparing = self._handed_in = False
-        self._kills = _kill_days(options)
-        self._restart: threading.Timer | None = None
         self.gate: dict[str, Any] = {}
         self.handed_in_at: float | None = None
-        self.kills = 0
 
     def on_day(self, at: float) -> bool:
         """Do what falls on this day, or fell on one since the last call; whether the daemon was
         asked something."""
-        self._kill_if_due(at)
         if not self._options.fault:
             return False
         if not self._preparing and at >= self._options.external_from - PREPARES_S:
@@ -63,11 +54,6 @@ class Director:
         if self._schedule.fault is None and at >= self._options.fault_from and self._is_quiet():
             self._schedule.set_fault(at, at + self._options.fault_days * DAY_S)
         return False
-
-    def finish(self) -> None:
-        """Wait for a kill that is under way."""
-        if self._restart is not None:
-            self._restart.join()
 
     def _train_elsewhere(self, at: float) -> None:
         command = [
@@ -95,23 +81,3 @@ class Director:
     def _is_quiet(self) -> bool:
         pulse = self._daemon.pulse()
         return pulse is not None and pulse["stage"] == "watching" and not pulse["rollout"]
-
-    def _kill_if_due(self, at: float) -> None:
-        due = [day for day in sorted(self._kills) if day <= at]
-        if due and (self._restart is None or not self._restart.is_alive()):
-            self._restart = threading.Timer(self._kills.pop(due[0]), self._kill_daemon)
-            self._restart.start()
-
-    def _kill_daemon(self) -> None:
-        self._children.kill("daemon")
-        self.kills += 1
-        start_daemon(self._children, self._settings)
-
-
-def _kill_days(options: DemoOptions) -> dict[float, float]:
-    """Event day -> seconds after its begin, drawn by the seed."""
-    draw = random.Random(f"kills {options.seed}")  # noqa: S311 - it draws days, not secrets
-    first = int((options.stream_from + NO_KILL_S) // DAY_S)
-    last = int((options.stream_until - NO_KILL_S) // DAY_S)
-    days = draw.sample(range(first, last), options.kill)
-    return {float(day * DAY_S): draw.uniform(0.0, KILL_WITHIN_S) for day in sorted(days)}

@@ -63,6 +63,10 @@ def notes(options: DemoOptions, director: Director, schedule: Schedule) -> list[
             f"{day(schedule.fault[0])} to {day(schedule.fault[1])}: the feed's clock was in UTC, "
             "four hours ahead."
         )
-    if director.kills:
-        told.append(f"The daemon was killed -9 {director.kills} times and started again.")
+    if options.kill:
+        told.append(f"The daemon was killed -9 {options.kill} times and started again.")
+    told.append(
+        "Rule, gate and training window were chosen by people who had seen this very year: "
+        "this is a demonstration, not a proof."
+    )
     return told

@@ -21,6 +21,7 @@ from driftd.demo.files import write_files
 from driftd.demo.flights import MODEL, load_flights, shuffled_labels
 from driftd.demo.frozen import NAME as FROZEN
 from driftd.demo.frozen import compare, start_frozen
+from driftd.demo.killer import Killer
 from driftd.demo.naive import naive_alerts
 from driftd.demo.options import SOURCES, TOPICS, DemoOptions
 from driftd.demo.pace import STRIDE_S, fits_retention
@@ -127,7 +128,6 @@ def _set(
         schedule,
         daemon,
         flights=flights_file.absolute(),
-        settings=settings,
         ports=ports,
     )
     return _Stage(
@@ -145,6 +145,7 @@ def _set(
 
 def _play(options: DemoOptions, stage: _Stage, view: View, began: float) -> dict[str, Any]:
     recorder = Recorder(stage.broker.bootstrap)
+    killer = Killer(options, stage.children, stage.settings)
     with view:
         replayer = Replayer(
             stage.schedule,
@@ -156,8 +157,11 @@ def _play(options: DemoOptions, stage: _Stage, view: View, began: float) -> dict
             on_status=view.show,
             on_day=stage.director.on_day,
         )
-        replayer.run(options.stream_until)
-        stage.director.finish()
+        killer.start()
+        try:
+            replayer.run(options.stream_until)
+        finally:
+            killer.finish()
     recorder.close()
     stage.server.close()
     view.say("scoring every flight, as received, with the frozen version 1")

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from driftd.demo.children import ChildError, Children
-from driftd.demo.director import _kill_days
 from driftd.demo.files import write_files
 from driftd.demo.flights import MODEL
+from driftd.demo.killer import KILL_WITHIN_S, moments
 from driftd.demo.options import DAY_S, DemoOptions
 from driftd.demo.summary import harmed_ms
 from driftd.settings import load_settings
@@ -37,16 +37,16 @@ def test_settings_and_policy_are_without_a_mistake(tmp_path: Path) -> None:
     assert Path(settings.trainers["tabular"].command[1]).exists()
 
 
-def test_kills_fall_on_distinct_days_that_the_seed_draws() -> None:
+def test_kills_fall_on_moments_that_the_seed_draws() -> None:
     options = DemoOptions(kill=5, seed=1)
-    days = _kill_days(options)
+    drawn = moments(options)
 
-    assert len(days) == 5
-    assert all(options.stream_from < day < options.stream_until for day in days)
-    assert all(day % DAY_S == 0 for day in days)
-    assert _kill_days(options) == days
-    assert _kill_days(replace(options, seed=2)) != days
-    assert _kill_days(replace(options, kill=0)) == {}
+    assert len(set(drawn)) == 5
+    assert drawn == sorted(drawn)
+    assert all(0 <= moment <= KILL_WITHIN_S for moment in drawn)
+    assert moments(options) == drawn
+    assert moments(replace(options, seed=2)) != drawn
+    assert moments(replace(options, kill=0)) == []
 
 
 @dataclass
