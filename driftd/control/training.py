@@ -7,6 +7,7 @@ import structlog
 
 from agents.commands import Evaluate, Train
 from detectors.profile import Profile
+from driftd.control.apart import apart
 from driftd.control.executor import Ended, Handler
 from driftd.control.handlers import World
 from driftd.data.evaluate import Scorer, evaluate
@@ -54,7 +55,7 @@ class Training:
                 f"{command.op_id}: the training script must set the tag driftd.op_id",
             )
         if command.phase == "refit":
-            await asyncio.to_thread(self._profile, command, folder, version)
+            await self._profile(command, folder, version)
         run_id = await asyncio.to_thread(registry.run_id, name, version)
         return Ended(result={"version": version, "run_id": run_id})
 
@@ -62,7 +63,7 @@ class Training:
         self, trainer: Trainer, command: Train, folder: Path, name: str
     ) -> Ended | None:
         try:
-            await asyncio.to_thread(self._export, command, folder)
+            await self._export(command, folder)
         except MistakeError as error:
             return Ended(outcome="failed", reason=str(error))
         job = Job(
@@ -85,9 +86,10 @@ class Training:
                 return Ended(outcome="failed", reason=reason)
             await asyncio.sleep(POLL_S)
 
-    def _export(self, command: Train, folder: Path) -> None:
+    async def _export(self, command: Train, folder: Path) -> None:
         spec = self._world.spec_of(command.model)
-        export_training(
+        await apart(
+            export_training,
             self._world.archive,
             command.model,
             command.since,
@@ -99,16 +101,17 @@ class Training:
             without=command.without,
         )
 
-    def _profile(self, command: Train, folder: Path, version: str) -> None:
+    async def _profile(self, command: Train, folder: Path, version: str) -> None:
         # The edges belong to the model: the new version's training window is counted on them.
-        row = self._world.store.profiles.current(command.model)
+        row = await asyncio.to_thread(self._world.store.profiles.current, command.model)
         layouts = Profile.from_bytes(row.blob).layouts if row is not None else None
         if not (folder / TRAIN).exists():
-            self._export(command, folder)
+            await self._export(command, folder)
         spec = self._world.spec_of(command.model)
-        profile = reference_profile(folder, scorer_of(self._world, spec), version, layouts)
-        name = spec.registry.name
-        self._world.registry.log_profile(name, version, profile.to_bytes())
+        scorer = scorer_of(self._world, spec)
+        profile = await apart(reference_profile, folder, scorer, version, layouts)
+        log_profile = self._world.registry.log_profile
+        await asyncio.to_thread(log_profile, spec.registry.name, version, profile.to_bytes())
 
 
 def scorer_of(world: World, spec: ModelSpec) -> Scorer:
@@ -123,13 +126,11 @@ class Evaluation:
         self._world = world
 
     async def __call__(self, command: Evaluate, attempt: int) -> Ended:
-        return await asyncio.to_thread(self._evaluate, command)
-
-    def _evaluate(self, command: Evaluate) -> Ended:
         spec = self._world.spec_of(command.model)
         folder = self._world.work / "exports" / command.op_id
         try:
-            export_training(
+            await apart(
+                export_training,
                 self._world.archive,
                 command.model,
                 command.since,
@@ -142,12 +143,5 @@ class Evaluation:
             )
         except MistakeError as error:
             return Ended(result={"verdict": "not_evaluable", "reasons": [str(error)]})
-        found = evaluate(command, folder, scorer_of(self._world, spec))
-        return Ended(
-            result={
-                "verdict": found.verdict,
-                "reasons": list(found.reasons),
-                "metrics": found.metrics,
-                "n": found.n,
-            }
-        )
+        found = await apart(evaluate, command, folder, scorer_of(self._world, spec))
+        return Ended(result=found.to_dict())
