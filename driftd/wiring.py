@@ -21,6 +21,7 @@ from driftd.control.alerts import Alerts
 from driftd.control.doorbell import Doorbell, Ownership, make_app
 from driftd.control.executor import Executor
 from driftd.control.handlers import World, handlers
+from driftd.control.limits import FleetLimits
 from driftd.control.policies import PolicyBook
 from driftd.control.policy_watch import PolicyWatch
 from driftd.control.reconcile import Reconcile
@@ -98,7 +99,7 @@ def build(settings: Settings) -> Daemon:
     ingest = Ingest(
         settings, store, book.specs, metrics, on_flushed=lambda models: doorbell.ring(*models)
     )
-    executor = _executor(world, metrics, doorbell, ingest)
+    executor = _executor(settings, world, metrics, doorbell, ingest)
     control = Control(
         _stepper(settings, world, book, metrics),
         executor,
@@ -135,14 +136,17 @@ def build(settings: Settings) -> Daemon:
     return daemon
 
 
-def _executor(world: World, metrics: Metrics, doorbell: Doorbell, ingest: Ingest) -> Executor:
+def _executor(
+    settings: Settings, world: World, metrics: Metrics, doorbell: Doorbell, ingest: Ingest
+) -> Executor:
     def ended(model: str) -> None:
         # A new profile or an open rollout changes how events are counted.
         ingest.refresh_policies()
         doorbell.ring(model)
 
     known = {**handlers(world), **training_handlers(world)}
-    return Executor(world.store, known, _worker(), metrics, ended)
+    bar = FleetLimits(world.store, settings.limits).bar
+    return Executor(world.store, known, _worker(), metrics, ended, bar=bar)
 
 
 def _policy_watch(settings: Settings, book: PolicyBook, metrics: Metrics) -> PolicyWatch:

@@ -7,9 +7,9 @@ is told to the lifecycle and never tried again.
 """
 
 import asyncio
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -18,10 +18,10 @@ import structlog
 from agents.commands import AnyCommand, PublishDecisions, SetTraffic
 from agents.events import Outcome
 from driftd.clock import wall_now
-from driftd.errors import RefusedError, UnreachableError
+from driftd.errors import OutsideError, RefusedError, UnreachableError
 from driftd.store.rows import OutboxRow
 from driftd.store.store import Store
-from driftd.telemetry import Metrics
+from driftd.telemetry import Complaints, Metrics
 
 log = structlog.get_logger()
 
@@ -54,7 +54,10 @@ def way_back(command: AnyCommand | PublishDecisions) -> bool:
 
 
 class Executor:
-    """Claims and executes; ``wake`` shortens the wait after a commit that wrote commands."""
+    """Claims and executes; ``wake`` shortens the wait after a commit that wrote commands.
+
+    ``bar`` says why a command has to wait, or an empty string; it blocks and is called in a thread.
+    """
 
     def __init__(
         self,
@@ -63,12 +66,16 @@ class Executor:
         worker: str,
         metrics: Metrics,
         on_ended: Callable[[str], None],
+        *,
+        bar: Callable[[OutboxRow], str] = lambda _row: "",
     ) -> None:
         self._store = store
         self._handlers = handlers
         self._worker = worker
         self._metrics = metrics
         self._on_ended = on_ended
+        self._bar = bar
+        self._complaints = Complaints(log)
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -97,51 +104,92 @@ class Executor:
     async def _claim(self) -> None:
         if len(self._running) >= IN_FLIGHT_MAX:
             return
-        rows = await asyncio.to_thread(self._store.outbox.claim, self._worker, LEASE_S, wall_now())
+        claim = self._store.outbox.claim
+        # Who stalled for longer than its lease, and lost it to nobody, goes on with its own work.
+        without = frozenset(self._running)
+        try:
+            rows = await asyncio.to_thread(
+                claim, self._worker, LEASE_S, wall_now(), without=without
+            )
+        except OutsideError as error:
+            self._complaints.say("claim", "wait for store", why=str(error))
+            return
         for row in rows:
-            if row.op_id not in self._running:
-                task = asyncio.create_task(self._execute(row), name=f"command {row.op_id}")
-                self._running[row.op_id] = task
-                task.add_done_callback(partial(self._ended, row.op_id))
+            task = asyncio.create_task(self._take(row), name=f"command {row.op_id}")
+            self._running[row.op_id] = task
 
-    def _ended(self, op_id: str, _task: asyncio.Task[None]) -> None:
-        self._running.pop(op_id, None)
+    async def _take(self, row: OutboxRow) -> None:
+        try:
+            await self._execute(row)
+        except OutsideError as error:
+            # Its end could not be written: the lease runs out, and the command is repeated.
+            self._complaints.say("end", "leave command", op_id=row.op_id, why=str(error))
+        finally:
+            self._running.pop(row.op_id, None)
 
     async def _execute(self, row: OutboxRow) -> None:
-        command = msgspec.json.decode(row.payload, type=AnyCommand | PublishDecisions)
-        if await asyncio.to_thread(self._store.flags.paused_all) and not way_back(command):
-            await self._postpone(row, POLL_S, "everything is paused (driftd resume --all)")
-            return
         handler = self._handlers.get(row.kind)
         if handler is None:
             await self._finish(row, Ended(outcome="refused", reason=f"no handler for {row.kind}"))
             return
-        renewal = asyncio.create_task(self._renew(row))
         try:
-            ended = await handler(command, row.attempt)
+            command = msgspec.json.decode(row.payload, type=AnyCommand | PublishDecisions)
+        except msgspec.DecodeError as error:
+            # A newer worker wrote it; it may be the one that claims it next.
+            await self._postpone(row, BACKOFF_MAX_S, f"this version cannot read it: {error}")
+            return
+        why = await asyncio.to_thread(self._held, row, command)
+        if why:
+            await self._postpone(row, _turn(row.op_id), why, untried=True)
+            return
+        await self._handle(row, handler, command)
+
+    def _held(self, row: OutboxRow, command: AnyCommand | PublishDecisions) -> str:
+        if way_back(command):
+            return ""
+        if self._store.flags.paused_all():
+            return "everything is paused (driftd resume --all)"
+        return self._bar(row)
+
+    async def _handle(self, row: OutboxRow, handler: Handler, command: Any) -> None:
+        renewal = asyncio.create_task(self._renew(row, self._running[row.op_id]))
+        try:
+            ended = await self._attempt(handler, command, row)
+        finally:
+            renewal.cancel()
+        if isinstance(ended, Ended):
+            await self._finish(row, ended)
+        else:
+            await self._postpone(row, _backoff(row.attempt), str(ended))
+
+    async def _attempt(
+        self, handler: Handler, command: Any, row: OutboxRow
+    ) -> Ended | UnreachableError:
+        try:
+            return await handler(command, row.attempt)
         except UnreachableError as error:
-            await self._postpone(row, _backoff(row.attempt), str(error))
+            return error
         except RefusedError as error:
-            await self._finish(row, Ended(outcome="refused", reason=str(error)))
-        except asyncio.CancelledError:
-            raise
+            return Ended(outcome="refused", reason=str(error))
         except Exception as error:
             # A bug or a surprise must neither lose the command nor stop the others.
             log.exception("fail command", op_id=row.op_id, kind=row.kind)
-            await self._finish(
-                row, Ended(outcome="failed", reason=f"{type(error).__name__}: {error}")
-            )
-        else:
-            await self._finish(row, ended)
-        finally:
-            renewal.cancel()
+            return Ended(outcome="failed", reason=f"{type(error).__name__}: {error}")
 
-    async def _renew(self, row: OutboxRow) -> None:
+    async def _renew(self, row: OutboxRow, work: asyncio.Task[None]) -> None:
+        """Keep the lease; whose lease another worker has stops working on it."""
+        renew = self._store.outbox.renew
         while True:
             await asyncio.sleep(RENEW_S)
-            await asyncio.to_thread(
-                self._store.outbox.renew, row.op_id, row.attempt, self._worker, LEASE_S
-            )
+            try:
+                mine = await asyncio.to_thread(renew, row.op_id, row.attempt, self._worker, LEASE_S)
+            except OutsideError as error:
+                self._complaints.say("renew", "wait for store", why=str(error))
+                continue
+            if not mine:
+                log.warning("leave command", op_id=row.op_id, why="another worker has its lease")
+                work.cancel()
+                return
 
     async def _finish(self, row: OutboxRow, ended: Ended) -> None:
         mine = await asyncio.to_thread(
@@ -155,6 +203,7 @@ class Executor:
             # A published decision is the end of it: told to the agents it would be the next one.
             tell=row.kind != PUBLICATION,
         )
+        self._complaints.over(row.op_id)
         if not mine:
             log.warning("leave command", op_id=row.op_id, why="another worker has its lease")
             return
@@ -166,7 +215,9 @@ class Executor:
         if row.kind != PUBLICATION:
             self._on_ended(row.model)
 
-    async def _postpone(self, row: OutboxRow, wait_s: float, why: str) -> None:
+    async def _postpone(
+        self, row: OutboxRow, wait_s: float, why: str, *, untried: bool = False
+    ) -> None:
         await asyncio.to_thread(
             self._store.outbox.postpone,
             row.op_id,
@@ -174,8 +225,16 @@ class Executor:
             self._worker,
             wall_now() + wait_s,
             why,
+            untried=untried,
         )
-        log.warning("postpone command", op_id=row.op_id, kind=row.kind, wait_s=wait_s, why=why)
+        self._complaints.say(
+            row.op_id, "postpone command", op_id=row.op_id, kind=row.kind, wait_s=wait_s, why=why
+        )
+
+
+def _turn(op_id: str) -> float:
+    """Two that hold each other up must not come back at the same moment."""
+    return POLL_S * (1 + zlib.crc32(op_id.encode()) % 256 / 256)
 
 
 def _backoff(attempt: int) -> float:

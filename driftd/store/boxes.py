@@ -1,6 +1,6 @@
 """Inbox and outbox: what is asked of us, and what we do outside, each once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -37,14 +37,22 @@ class Outbox:
         self._database = database
 
     def claim(
-        self, worker: str, lease_s: float, now_wall: float, limit: int = CLAIM_MAX
+        self,
+        worker: str,
+        lease_s: float,
+        now_wall: float,
+        limit: int = CLAIM_MAX,
+        *,
+        without: Collection[str] = (),
     ) -> list[OutboxRow]:
-        """Take what is due or was left behind, oldest first; ``attempt`` counts every claim."""
+        """Take what is due or was left behind, oldest first, but for the op_ids ``without``;
+        ``attempt`` counts every claim."""
         due = or_(
             and_(outbox.c.state == "new", outbox.c.not_before <= now_wall),
             and_(outbox.c.state == "running", outbox.c.lease_until < now_wall),
         )
-        candidates = select(outbox.c.seq).where(due).order_by(outbox.c.seq).limit(limit)
+        others = outbox.c.op_id.not_in(sorted(without))
+        candidates = select(outbox.c.seq).where(due, others).order_by(outbox.c.seq).limit(limit)
         claimed: list[OutboxRow] = []
         with self._database.reading() as connection:
             if connection.execute(candidates.limit(1)).first() is None:
@@ -75,10 +83,20 @@ class Outbox:
         return self._change(op_id, attempt, worker, {"lease_until": until})
 
     def postpone(
-        self, op_id: str, attempt: int, worker: str, not_before: float, reason: str
+        self,
+        op_id: str,
+        attempt: int,
+        worker: str,
+        not_before: float,
+        reason: str,
+        *,
+        untried: bool = False,
     ) -> bool:
-        """Give it back to be tried again from ``not_before`` on."""
+        """Give it back to be tried again from ``not_before`` on. ``untried``: the claim was no
+        attempt, because nothing was begun."""
         news = {"state": "new", "owner": "", "lease_until": 0.0, "not_before": not_before}
+        if untried:
+            news["attempt"] = attempt - 1
         return self._change(op_id, attempt, worker, {**news, "reason": reason})
 
     def finish(
@@ -121,6 +139,16 @@ class Outbox:
         query = (
             select(outbox)
             .where(outbox.c.model == model, outbox.c.state.in_(OPEN_STATES))
+            .order_by(outbox.c.seq)
+        )
+        with self._database.reading() as connection:
+            return [OutboxRow(**row) for row in connection.execute(query).mappings()]
+
+    def running(self, kind: str) -> list[OutboxRow]:
+        """The commands of a kind that somebody works on, of all models, oldest first."""
+        query = (
+            select(outbox)
+            .where(outbox.c.kind == kind, outbox.c.state == "running")
             .order_by(outbox.c.seq)
         )
         with self._database.reading() as connection:

@@ -1,6 +1,7 @@
 """A command ends once: done, failed or refused; what cannot be reached comes again."""
 
 import asyncio
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.commands import Route, Routing, SetTraffic, TagVersion
+from agents.commands import Route, Routing, SetTraffic, TagVersion, Train
+from driftd.control import executor as module
 from driftd.control.executor import Ended, Executor
+from driftd.control.limits import FleetLimits
 from driftd.errors import RefusedError, UnreachableError
+from driftd.settings import LimitSettings
 from driftd.store.migrate import migrate
 from driftd.store.rows import OutboxRow, StepWrite
 from driftd.store.store import Store, open_store
@@ -45,18 +49,26 @@ def put(store: Store, *commands: Any) -> None:
     assert store.control.commit(write)
 
 
-def execute(store: Store, handler: Callable[[Any, int], Any], until: Callable[[], bool]) -> None:
-    """Run an executor until something holds; a test that waits in vain ends by its time-out."""
+def execute(
+    store: Store,
+    handler: Callable[[Any, int], Any],
+    until: Callable[[], bool],
+    bar: Callable[[OutboxRow], str] = lambda _row: "",
+) -> None:
+    """Run an executor until something holds; a test that waits in vain ends by its time-out.
+
+    ``handler`` may be a coroutine function.
+    """
 
     async def handle(command: Any, attempt: int) -> Ended:
-        ended: Ended = handler(command, attempt)
-        return ended
+        ended: Any = handler(command, attempt)
+        done: Ended = await ended if inspect.isawaitable(ended) else ended
+        return done
 
     async def run() -> None:
         stop = asyncio.Event()
-        executor = Executor(
-            store, {"tag": handle, "traffic": handle}, "w", Metrics(), lambda _: None
-        )
+        known = dict.fromkeys(("tag", "traffic", "train"), handle)
+        executor = Executor(store, known, "w", Metrics(), lambda _: None, bar=bar)
         running = asyncio.create_task(executor.run(stop))
         while not until():
             executor.wake()
@@ -162,3 +174,142 @@ def test_a_pause_of_everything_lets_only_a_way_back_through(store: Store) -> Non
     execute(store, note, lambda: state(store, "back") == "done" and held())
 
     assert executed == ["back"]
+
+
+def test_a_pause_uses_no_attempt_up(store: Store) -> None:
+    put(store, TAG)
+    store.flags.pause_all("test")
+    held = []
+
+    def held_twice() -> bool:
+        row = store.outbox.get("tag-1")
+        if row is not None and row.reason and row.not_before not in held:
+            held.append(row.not_before)
+        return len(held) == 2
+
+    execute(store, lambda _command, _attempt: Ended(), held_twice)
+
+    row = store.outbox.get("tag-1")
+    assert row is not None
+    assert (row.state, row.attempt) == ("new", 0)
+
+
+def test_a_store_that_is_away_ends_no_executor(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, TAG)
+    claim, away = store.outbox.claim, [True] * 3
+
+    def claim_later(*given: Any, **more: Any) -> list[OutboxRow]:
+        if away:
+            away.pop()
+            raise UnreachableError("store: away")
+        return claim(*given, **more)
+
+    monkeypatch.setattr(store.outbox, "claim", claim_later)
+
+    execute(store, lambda _command, _attempt: Ended(), lambda: state(store, "tag-1") == "done")
+
+    assert away == []
+
+
+def test_who_stalls_for_longer_than_the_lease_goes_on_with_its_own_work(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, TAG)
+    monkeypatch.setattr(module, "LEASE_S", 0.0)
+    claim, claims, begun = store.outbox.claim, [0], []
+
+    def count(*given: Any, **more: Any) -> list[OutboxRow]:
+        claims[0] += 1
+        return claim(*given, **more)
+
+    monkeypatch.setattr(store.outbox, "claim", count)
+
+    async def slow(_command: Any, attempt: int) -> Ended:
+        begun.append(attempt)
+        while claims[0] < 4:
+            await asyncio.wait({asyncio.ensure_future(asyncio.sleep(0))})
+        return Ended()
+
+    execute(store, slow, lambda: state(store, "tag-1") == "done")
+
+    assert begun == [1]
+
+
+def test_who_lost_its_lease_to_another_worker_stops_working(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, TAG)
+    monkeypatch.setattr(module, "RENEW_S", 0.001)
+    cancelled = []
+
+    async def forever(_command: Any, _attempt: int) -> Ended:
+        [_] = store.outbox.claim("other", 60.0, store.database.now() + 2 * module.LEASE_S)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+        return Ended()
+
+    execute(store, forever, lambda: bool(cancelled))
+
+    row = store.outbox.get("tag-1")
+    assert row is not None
+    assert (row.owner, row.state) == ("other", "running")
+
+
+def test_a_command_that_this_version_cannot_read_is_left_for_another(store: Store) -> None:
+    put(store, TAG)
+    with store.database.writing() as connection:
+        connection.exec_driver_sql('UPDATE outbox SET payload = \'{"kind": "telepathy"}\'')
+
+    def told() -> bool:
+        row = store.outbox.get("tag-1")
+        return row is not None and "cannot read" in row.reason
+
+    execute(store, lambda _command, _attempt: Ended(), told)
+
+    assert state(store, "tag-1") == "new"
+
+
+def training(number: int) -> Train:
+    """A training of its own."""
+    return Train(
+        op_id=f"train-{number}", model="m", trainer="t", phase="gate", attempt=1, since=0.0,
+        until=1.0, holdout=0.2,
+    )  # fmt: skip
+
+
+def test_trainings_over_the_limit_wait_for_their_turn(store: Store) -> None:
+    put(store, training(1), training(2), training(3))
+    limits = FleetLimits(store, LimitSettings(trainings_at_once=1))
+    now, most = [0], [0]
+
+    async def train(_command: Any, _attempt: int) -> Ended:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        await asyncio.sleep(0.05)
+        now[0] -= 1
+        return Ended()
+
+    def all_done() -> bool:
+        return all(state(store, f"train-{n}") == "done" for n in (1, 2, 3))
+
+    execute(store, train, all_done, limits.bar)
+
+    assert most == [1]
+
+
+def test_a_limit_of_no_trainings_stops_them_and_says_so(store: Store) -> None:
+    put(store, training(1))
+    limits = FleetLimits(store, LimitSettings(trainings_at_once=0))
+
+    def told() -> bool:
+        row = store.outbox.get("train-1")
+        return row is not None and "limits.trainings_at_once is 0" in row.reason
+
+    execute(store, lambda _command, _attempt: Ended(), told, limits.bar)
+
+    assert state(store, "train-1") == "new"
