@@ -36,6 +36,7 @@ from driftd.settings import Settings
 from driftd.store.store import Store, open_store
 from driftd.telemetry import Metrics
 from driftd.trainers.catalog import build_trainers
+from driftd.yamlfile import Located
 
 log = structlog.get_logger()
 
@@ -129,7 +130,7 @@ def build(settings: Settings) -> Daemon:
         "ingest": ingest.run,
         "control": control.run,
         "executor": executor.run,
-        "reconcile": reconcile.run,
+        "reconcile": _until(reconcile.run),
         "alerts": alerts.run,
         "api": _api(daemon),
     }
@@ -150,10 +151,14 @@ def _executor(
 
 
 def _policy_watch(settings: Settings, book: PolicyBook, metrics: Metrics) -> PolicyWatch:
+    def refused(file: str, mistakes: tuple[Located, ...]) -> None:
+        book.refuse(file, mistakes)
+        metrics.policy_refused.labels(file=file).inc()
+
     return PolicyWatch(
         settings.policies,
         publish=book.publish,
-        on_refused=lambda file, _mistakes: metrics.policy_refused.labels(file=file).inc(),
+        on_refused=refused,
         platform=settings.platform(),
     )
 

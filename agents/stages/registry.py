@@ -23,6 +23,7 @@ from agents.stages.state import PREPARING, LifecycleState, Retry, Stage
 from policies.specs import ModelSpec
 
 PROFILE_AGAIN_S = 6 * 3_600.0
+TOLD = frozenset({Stage.HELD, Stage.ROLLING_BACK})
 ROLLOUT = frozenset({Stage.CANARY, Stage.AWAITING_APPROVAL, Stage.PROMOTING})
 
 
@@ -124,6 +125,8 @@ def _ours(state: LifecycleState) -> frozenset[str]:
 
 def _foreign(state: LifecycleState, seen: str, now: float) -> Step[LifecycleState]:
     why = f"a foreign hand moved the champion alias from version {state.champion} to {seen}"
+    if state.stage in TOLD and why in (state.held, state.retreat.why if state.retreat else ""):
+        return step(state)  # it is seen again at every look; the journal says it once
     if state.stage in ROLLOUT:
         return retreat.begin(state, now, "held", why, then=Stage.HELD)
     if state.stage is Stage.ROLLING_BACK and state.retreat is not None:
@@ -131,6 +134,10 @@ def _foreign(state: LifecycleState, seen: str, now: float) -> Step[LifecycleStat
         return step(changed(state, retreat=held), decided(now, "tell", why))
     if state.stage is Stage.HELD:
         return step(changed(state, held=why), decided(now, "tell", why))
+    return _unprepared(state, seen, why, now)
+
+
+def _unprepared(state: LifecycleState, seen: str, why: str, now: float) -> Step[LifecycleState]:
     if state.stage is Stage.PROBATION or seen in state.barred:
         after = enter(state, Stage.HELD, now, rollout=None, attempt=None, held=why)
         return step(after, decided(now, "hold", f"a person has to look: {why}"))

@@ -15,6 +15,7 @@ from driftd.control.doorbell import Doorbell, Ownership
 from driftd.errors import OutsideError
 from driftd.routers.contract import Router
 from driftd.store.store import Store
+from driftd.telemetry import Complaints
 from policies.specs import ModelSpec
 
 log = structlog.get_logger()
@@ -44,18 +45,21 @@ class Reconcile:
         self._specs = specs
         self._ownership = ownership
         self._doorbell = doorbell
+        self._complaints = Complaints(log)
         self._seen: dict[str, RegistryObserved] = {}
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``; an outage is told once a tick and waited out."""
-        while not stop.is_set():
-            for spec in (await asyncio.to_thread(self._specs)).values():
+    async def run(self) -> None:
+        """Until cancelled; what is away is told once a minute and waited out."""
+        while True:
+            try:
+                specs = await asyncio.to_thread(self._specs)
+            except OutsideError as error:
+                self._complaints.say("store", "miss reconcile", why=str(error))
+                specs = {}
+            for spec in specs.values():
                 if self._ownership.owns(spec.model):
                     await self._one(spec)
-            try:
-                await asyncio.wait_for(stop.wait(), EVERY_S)
-            except TimeoutError:
-                continue
+            await asyncio.sleep(EVERY_S)
 
     async def _one(self, spec: ModelSpec) -> None:
         try:
@@ -63,7 +67,10 @@ class Reconcile:
                 self._doorbell.ring(spec.model)
             await asyncio.to_thread(self._republish, spec)
         except OutsideError as error:
-            log.warning("miss reconcile", model=spec.model, why=str(error))
+            self._complaints.say(spec.model, "miss reconcile", model=spec.model, why=str(error))
+        except Exception:
+            # A surprise in one model's tick is tried again; it must not end the worker.
+            log.exception("fail reconcile", model=spec.model)
 
     def _observe(self, spec: ModelSpec) -> bool:
         registry = spec.registry
@@ -75,7 +82,9 @@ class Reconcile:
         )
         row = self._store.control.model_row(spec.model)
         lifecycle = Snapshot.from_bytes(row.snapshot, row.snapshot_format).lifecycle
-        agreed = observed.champion == lifecycle.champion
+        # No alias at all is told once as well, whether there ever was one or not.
+        expected = lifecycle.champion if lifecycle.registry is not None else None
+        agreed = observed.champion in (lifecycle.champion, expected)
         # A foreign move may have come before our own: the lifecycle believes it when it is told
         # again, so as long as the two differ each tick tells.
         if agreed and observed == self._seen.get(spec.model):
