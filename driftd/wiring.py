@@ -188,6 +188,7 @@ def _stepper(settings: Settings, world: World, book: PolicyBook, metrics: Metric
         event_clock=settings.clock == "event",
         links=Links(),
         resend_s=settings.alertmanager.resend_s,
+        worker=_worker(),
     )
 
 

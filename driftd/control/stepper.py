@@ -1,5 +1,6 @@
 """One step of one model: read the store, let the agents decide, write all of it or nothing."""
 
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Stepper:
         event_clock: bool,
         links: Links,
         resend_s: float,
+        worker: str = "",
     ) -> None:
         self._store = store
         self._book = book
@@ -66,8 +68,10 @@ class Stepper:
         self._event_clock = event_clock
         self._links = links
         self._resend_s = resend_s
+        self._mark = f"-{zlib.crc32(worker.encode()):08x}" if worker else ""
         self._profiles: dict[str, tuple[int, Profile]] = {}
-        self._fitted: dict[str, Fitted | None] = {}
+        # With the revision of the model that it belongs to: another worker may learn a newer one.
+        self._fitted: dict[str, tuple[int, Fitted | None]] = {}
         self._marks: dict[str, tuple[tuple[int, int], Marks]] = {}
 
     def step(self, model: str) -> StepOutcome:
@@ -78,8 +82,9 @@ class Stepper:
         row = self._store.control.model_row(model)
         held = self._event_clock and self._in_flight(model)
         work = self._work(spec, row)
-        draft = self._draft(spec, row)
-        marks = self._marks_of(spec)
+        profile = self._profile(model)
+        draft = self._draft(spec, row, profile)
+        marks = self._marks_of(spec, profile)
         session = Session(draft, row, work, marks, event_clock=self._event_clock)
         fresh = session.fresh_panes
         draft.history = lambda start, end: self._history(model, start, end, fresh, marks)
@@ -93,14 +98,14 @@ class Stepper:
         if write is None:
             return StepOutcome(name="idle")
         # Files first, then the row that makes them count: a part is named by the revision that
-        # writes it, so a repeated step replaces it and a lost one is replaced.
+        # writes it, so a repeated step replaces it. And by its worker: who is about to lose must
+        # not replace what the winner wrote. A row of two parts is read once.
         for rows in session.rows:
-            name = f"{rows.start:.0f}-{row.revision + 1}"
+            name = f"{rows.start:.0f}-{row.revision + 1}{self._mark}"
             self._archive.write(model, name, rows.table)
         if not self._store.control.commit(write):
-            self._fitted.pop(model, None)
             return StepOutcome(name="lost", again=True)
-        self._settle(draft, model)
+        self._settle(draft, row)
         again = not held and (work.more or (session.closed or 0.0) < work.upto)
         return StepOutcome(name="written", commands=len(write.outbox), again=again, alerts=alerts)
 
@@ -116,14 +121,14 @@ class Stepper:
             closed=row.closed,
         )
 
-    def _draft(self, spec: ModelSpec, row: ModelRow) -> Draft:
+    def _draft(self, spec: ModelSpec, row: ModelRow, profile: Profile | None) -> Draft:
         now = (row.closed or 0.0) if self._event_clock else wall_now()
         return Draft(
             spec=spec,
-            watcher=Watcher(spec, self._profile(spec.model)),
+            watcher=Watcher(spec, profile),
             lifecycle=Lifecycle(spec),
             snapshot=Snapshot.from_bytes(row.snapshot, row.snapshot_format),
-            fitted=self._baseline(spec.model),
+            fitted=self._baseline(row),
             history=lambda _start, _end: (),
             now=now,
         )
@@ -138,8 +143,7 @@ class Stepper:
             self._profiles[model] = known
         return known[1]
 
-    def _marks_of(self, spec: ModelSpec) -> Marks:
-        profile = self._profile(spec.model)
+    def _marks_of(self, spec: ModelSpec, profile: Profile | None) -> Marks:
         key = (spec.revision, self._profiles.get(spec.model, (0, profile))[0])
         known = self._marks.get(spec.model)
         if known is None or known[0] != key:
@@ -147,11 +151,13 @@ class Stepper:
             self._marks[spec.model] = known
         return known[1]
 
-    def _baseline(self, model: str) -> Fitted | None:
-        if model not in self._fitted:
-            blob = self._store.control.baseline(model)
-            self._fitted[model] = Fitted.from_bytes(blob) if blob else None
-        return self._fitted[model]
+    def _baseline(self, row: ModelRow) -> Fitted | None:
+        known = self._fitted.get(row.model)
+        if known is None or known[0] != row.revision:
+            blob = self._store.control.baseline(row.model)
+            known = (row.revision, Fitted.from_bytes(blob) if blob else None)
+            self._fitted[row.model] = known
+        return known[1]
 
     def _history(
         self, model: str, start: float, end: float, fresh: Sequence[PaneClosed], marks: Marks
@@ -182,9 +188,9 @@ class Stepper:
         draft.snapshot = msgspec.structs.replace(draft.snapshot, alerts=state)
         return alerts
 
-    def _settle(self, draft: Draft, model: str) -> None:
-        if draft.newly_fitted is not None:
-            self._fitted[model] = draft.newly_fitted
+    def _settle(self, draft: Draft, row: ModelRow) -> None:
+        model = row.model
+        self._fitted[model] = (row.revision + 1, draft.fitted)
         for decided in draft.decisions:
             self._metrics.decisions.labels(model=model, what=decided.what).inc()
             log.info(

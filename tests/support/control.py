@@ -64,8 +64,8 @@ class Bench:
         self._offsets = dict.fromkeys(topics, 0)
         self.stepper = self.new_stepper()
 
-    def new_stepper(self) -> Stepper:
-        """A stepper without memory, as after a restart."""
+    def new_stepper(self, worker: str = "") -> Stepper:
+        """A stepper without memory, as after a restart or in another worker."""
         return Stepper(
             self.store,
             self.book,
@@ -74,6 +74,7 @@ class Bench:
             event_clock=self.event_clock,
             links=Links(),
             resend_s=60.0,
+            worker=worker,
         )
 
     def publish(self, text: str = POLICY) -> int:
