@@ -6,13 +6,18 @@ from dataclasses import replace
 
 import msgspec
 
+from agents.commands import Decided
+from agents.ids import op_id
+from driftd.control.reading import NOTE
 from driftd.errors import DriftdError
 from driftd.store.rows import PolicyRow
 from driftd.store.store import Store
-from driftd.yamlfile import parse_yaml
+from driftd.yamlfile import Located, parse_yaml
 from policies.checker import check
 from policies.clashes import Platform
 from policies.specs import ModelSpec
+
+MISTAKES_TOLD_MAX = 20
 
 
 class PolicyError(DriftdError):
@@ -50,6 +55,26 @@ class PolicyBook:
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self.publish(model=spec.model, text=text, digest=digest, by=by, spec=spec), ()
 
+    def refuse(self, file: str, mistakes: tuple[Located, ...]) -> None:
+        """Write into the journal of the model whose policy came from ``file`` that its new content
+        was refused, so that a person reads it where the model is looked at; the same mistakes once
+        a revision in force. A file that no policy in force came from has no journal to stand in."""
+        for row in self._store.policies.all():
+            if row.by != file_author(file):
+                continue
+            lines = [one.text(file) for one in mistakes]
+            count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+            line = Decided(
+                at=0.0,
+                what="refuse policy",
+                why=f"{file} has {count}; revision {row.revision} stays in force: {lines[0]}",
+                by=file_author(file),
+                evidence={"mistakes": lines[:MISTAKES_TOLD_MAX], "revision": row.revision},
+            )
+            once = op_id("refuse policy", row.model, row.revision, *lines)
+            if self._store.inbox.put(row.model, NOTE, msgspec.json.encode(line), once):
+                self._on_published(row.model)
+
     def specs(self) -> dict[str, ModelSpec]:
         """Every model's spec in force, with its revision and digest filled in."""
         return {row.model: self._compile(row) for row in self._store.policies.all()}
@@ -70,6 +95,11 @@ class PolicyBook:
         compiled = replace(spec, revision=row.revision, digest=row.digest)
         self._compiled[row.model] = compiled
         return compiled
+
+
+def file_author(file: str) -> str:
+    """Who published a policy that came from a file of the watched directory."""
+    return f"file {file}"
 
 
 def _plain(spec: ModelSpec) -> object:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import structlog
 import watchfiles
 
+from driftd.control.policies import file_author
 from driftd.errors import MistakeError
 from driftd.yamlfile import Located, Mark, parse_yaml
 from policies.checker import check
@@ -59,7 +60,7 @@ class PolicyWatch:
     """One directory of ``*.yaml``, one file a model. Nothing is ever taken out of force: what a
     refused or deleted file said before stays until another revision is published.
 
-    ``on_refused(file, mistakes)`` is called once a content; ``on_gone(file, model)`` when a file
+    ``on_refused(file, mistakes)`` is called once a content (again, if it raises); ``on_gone(file, model)`` when a file
     was deleted or turned to another model.
     """
 
@@ -115,13 +116,11 @@ class PolicyWatch:
         text, spec, mistakes = self._checked(content, path.name)
         model = spec.model if spec is not None else (before.model if before else "")
         if spec is None:
-            self._seen[path.name] = _Seen(content=digest, model=model)
-            log.warning("policy refused", file=path.name, mistakes=len(mistakes), in_force=model)
-            self._on_refused(path.name, mistakes)
+            self._refuse(path.name, mistakes, _Seen(content=digest, model=model))
             return
         try:
             revision = self._publish(
-                model=spec.model, text=text, digest=digest, by=f"file {path.name}", spec=spec
+                model=spec.model, text=text, digest=digest, by=file_author(path.name), spec=spec
             )
         except Exception as error:  # noqa: BLE001 - a store that is away must not end the watch
             log.warning("policy not published", file=path.name, error=str(error), again=True)
@@ -130,6 +129,15 @@ class PolicyWatch:
         log.info("policy published", file=path.name, model=spec.model, revision=revision)
         if before is not None and before.model not in ("", spec.model):
             self._tell_gone(path.name, before.model)
+
+    def _refuse(self, name: str, mistakes: tuple[Located, ...], seen: _Seen) -> None:
+        try:
+            self._on_refused(name, mistakes)
+        except Exception as error:  # noqa: BLE001 - a store that is away must not end the watch
+            log.warning("policy refusal not told", file=name, error=str(error), again=True)
+            return
+        self._seen[name] = seen
+        log.warning("policy refused", file=name, mistakes=len(mistakes), in_force=seen.model)
 
     def _checked(
         self, content: bytes, name: str

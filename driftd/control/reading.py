@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from agents.codec import decode_arm, merge_arms
+from agents.commands import Decided
 from agents.events import (
     Arm,
     ArmCounts,
@@ -19,6 +20,8 @@ from agents.stages.contract import LifecycleEvent
 from driftd.store.rows import InboxRow, IncrementRow, PaneRow, PartialRow
 
 SOURCE = "source:"
+# The kind of an inbox row that nobody decides on: what a person should find in the journal.
+NOTE = "note"
 # Stream -> a mark of the layout on which it is counted, see `agents.codec`.
 Marks = Mapping[str, int]
 INBOX_EVENTS = {
@@ -91,3 +94,9 @@ def told(row: InboxRow) -> LifecycleEvent:
     """An inbox row as the event it is."""
     event: LifecycleEvent = msgspec.json.decode(row.payload, type=INBOX_EVENTS[row.kind])
     return event
+
+
+def noted(row: InboxRow, now: float) -> Decided:
+    """An inbox row of kind ``NOTE`` as the line of the journal that it is, written ``now``."""
+    line = msgspec.json.decode(row.payload, type=Decided)
+    return msgspec.structs.replace(line, at=now)

@@ -16,7 +16,7 @@ from agents.lifecycle import pairing, rollout_open
 from agents.snapshot import FORMAT
 from driftd.control.draft import Draft
 from driftd.control.joining import Joiner
-from driftd.control.reading import SOURCE, Marks, observed, pane_of, told
+from driftd.control.reading import NOTE, SOURCE, Marks, noted, observed, pane_of, told
 from driftd.data.samples import encode_pending
 from driftd.store.rows import (
     DecisionRow,
@@ -67,7 +67,10 @@ class Session:
     def hear(self) -> None:
         """Handle the inbox and the canary's increments, which wait for no watermark."""
         for message in self._work.inbox:
-            self.draft.tell(told(message))
+            if message.kind == NOTE:
+                self.draft.decisions.append(noted(message, self.draft.now))
+            else:
+                self.draft.tell(told(message))
         for increment in observed(row for _, row in self._work.increments):
             # How far into a day a flush reached is chance; under the event clock the story must not
             # depend on it, so traffic counts as seen at the time up to which all is known.

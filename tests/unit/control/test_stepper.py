@@ -8,8 +8,11 @@ import pytest
 
 from agents.snapshot import Snapshot
 from detectors.quality import QualitySketch
+from driftd.control.policies import file_author
 from driftd.store.rows import StepWrite
-from tests.support.control import DAY, MODEL, START, Answer, Bench
+from driftd.yamlfile import parse_yaml
+from policies.checker import check
+from tests.support.control import DAY, MODEL, POLICY, START, Answer, Bench
 
 LATENESS = 300.0
 
@@ -176,3 +179,24 @@ def test_each_decision_is_published_once(bench: Bench) -> None:
     ]
     assert told == [row.what for row in reversed(bench.store.views.decisions(MODEL))]
     assert {row.state for row in published} == {"done"}
+
+
+def test_a_refused_policy_file_is_a_line_of_the_journal_once_a_revision(bench: Bench) -> None:
+    spec, _ = check(parse_yaml(POLICY).values)
+    assert spec is not None
+    bench.book.publish(model=MODEL, text=POLICY, digest="d", by=file_author("a.yaml"), spec=spec)
+    bench.step()
+    file = parse_yaml("model: flight-delay\nmode: atuo\nowner: 3\n")
+    mistakes = file.locate(check(file.values)[1])
+
+    for _ in range(2):
+        bench.book.refuse("a.yaml", mistakes)
+        bench.book.refuse("another.yaml", mistakes)
+        bench.step()
+
+    told = [row for row in bench.store.views.decisions(MODEL, 50) if row.what == "refuse policy"]
+    assert [row.by for row in told] == ["file a.yaml"]
+    assert told[0].why.startswith("a.yaml has 2 mistakes; revision 1 stays in force: a.yaml:2:")
+    evidence = msgspec.json.decode(told[0].evidence)
+    assert len(evidence["mistakes"]) == 2
+    assert bench.store.views.pulse(MODEL).inbox == 0

@@ -32,6 +32,8 @@ class Book:
         return len(self.published)
 
     def on_refused(self, file: str, mistakes: tuple[Located, ...]) -> None:
+        if self.away:
+            raise UnreachableError("the store is away")
         self.refused.append((file, [one.text(file) for one in mistakes]))
 
     def on_gone(self, file: str, model: str) -> None:
@@ -201,6 +203,21 @@ def test_names_are_checked_against_the_platforms(tmp_path: Path) -> None:
             "did you mean 'tabular'?"
         )
     ]
+
+
+def test_a_refusal_that_could_not_be_told_is_told_at_the_next_look(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("mode: atuo")
+    book = Book()
+    watching = watch(tmp_path, book)
+    book.away = True
+    watching.look()
+    assert book.refused == []
+
+    book.away = False
+    watching.look()
+    watching.look()
+
+    assert [file for file, _ in book.refused] == ["a.yaml"]
 
 
 @pytest.mark.parametrize(
