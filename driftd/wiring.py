@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from driftd.clients.alertmanager import AlertmanagerClient
 from driftd.clients.registry import Registry
 from driftd.clock import steady_now
 from driftd.console.api import Desk, make_api
+from driftd.console.collector import StoreCollector
+from driftd.console.listening import token_of
 from driftd.control.alerts import Alerts
 from driftd.control.doorbell import Doorbell, Ownership, make_app
 from driftd.control.executor import Executor
@@ -44,6 +47,7 @@ log = structlog.get_logger()
 Service = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 STALLED_AFTER_S = 120.0
+STOP_S = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Daemon:
     comes; one that ends by itself has failed and takes the process with it."""
 
     settings: Settings
+    api: str
     store: Store
     book: PolicyBook
     metrics: Metrics
@@ -72,6 +77,9 @@ class Daemon:
             wrong.append(f"the control loop has not come round for {silent:.0f} s")
         if self.ingest.stalled_s > STALLED_AFTER_S:
             wrong.append(f"ingest has made no progress for {self.ingest.stalled_s:.0f} s")
+        if self.app.crashed:
+            # What it owned others may own by now; only its group knows.
+            wrong.append("the Faust app has crashed")
         return tuple(wrong)
 
     def not_ready(self) -> tuple[str, ...]:
@@ -84,8 +92,11 @@ class Daemon:
         return tuple(wrong)
 
 
-def build(settings: Settings) -> Daemon:
-    """All parts of one worker, connected. Call it inside the event loop that runs them."""
+def build(settings: Settings, listening: socket.socket) -> Daemon:
+    """All parts of one worker, connected. Call it inside the event loop that runs them.
+
+    ``listening``: where the API answers.
+    """
     metrics, doorbell = Metrics(), Doorbell()
     ownership = Ownership(settings.topics.control, settings.topics.control_partitions)
     store = open_store(settings.store)
@@ -121,6 +132,7 @@ def build(settings: Settings) -> Daemon:
         ownership=ownership,
         control=control,
         ingest=ingest,
+        api="http://{}:{}".format(*listening.getsockname()[:2]),
         app=make_app(settings, ownership, control.look, kafka, data_directory),
         producer=producer,
         alertmanager=alertmanager,
@@ -132,7 +144,7 @@ def build(settings: Settings) -> Daemon:
         "executor": executor.run,
         "reconcile": _until(reconcile.run),
         "alerts": alerts.run,
-        "api": _api(daemon),
+        "api": _api(daemon, listening),
     }
     return daemon
 
@@ -223,8 +235,9 @@ def _worker() -> str:
     return f"{os.uname().nodename}-{os.getpid()}"
 
 
-def _api(daemon: Daemon) -> Service:
-    http = daemon.settings.http
+def _api(daemon: Daemon, listening: socket.socket) -> Service:
+    collector = StoreCollector(daemon.store, daemon.book.specs, daemon.ownership.owns)
+    daemon.metrics.registry.register(collector)
     desk = Desk(
         store=daemon.store,
         specs=daemon.book.specs,
@@ -233,18 +246,18 @@ def _api(daemon: Daemon) -> Service:
         health=daemon.wrong,
         ready=daemon.not_ready,
         scrape=lambda: generate_latest(daemon.metrics.registry),
-        token=os.environ.get(http.token_env),
+        token=token_of(daemon.settings.http),
     )
     server = uvicorn.Server(
         uvicorn.Config(
-            make_api(desk), host=http.host, port=http.port, log_config=None, access_log=False
+            make_api(desk), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_S
         )
     )
     # Signals are the daemon's: it stops all services together.
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
 
     async def run(stop: asyncio.Event) -> None:
-        serving = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() takes the signals
+        serving = asyncio.create_task(server._serve([listening]))  # noqa: SLF001 - serve() takes the signals
         await asyncio.wait(
             [serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED
         )

@@ -5,10 +5,13 @@ import contextlib
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from driftd.console.listening import listener, token_of
+from driftd.control.executor import IN_FLIGHT_MAX
 from driftd.errors import MistakeError
 from driftd.kafka import cannot_bootstrap
 from driftd.settings import Settings
@@ -19,36 +22,58 @@ log = structlog.get_logger()
 
 HARD_EXIT_AFTER_S = 20.0
 WATCHDOG_S = 5.0
+LEAVE_AFTER_S = 2.0
+THREADS_BESIDE = 16
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 EXIT_STALLED = 70
 
 
 async def run_daemon(settings: Settings) -> int:
-    """Run one worker until SIGTERM or SIGINT; 0 after a clean stop."""
+    """Run one worker until SIGTERM or SIGINT; 0 after a clean stop.
+
+    Raises ``MistakeError`` for settings that cannot work here, ``UnreachableError`` for a broker or
+    a store that is away.
+    """
+    _widen()
     await asyncio.to_thread(_prepare, settings)
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
-    daemon = build(settings)
+    with listener(settings.http) as listening:
+        stop = asyncio.Event()
+        _stop_on_signals(stop)
+        daemon = build(settings, listening)
+        try:
+            await _start(daemon)
+            code = await _run(daemon, stop)
+        finally:
+            await _close(daemon)
+    # A thread may still wait for a registry; nothing that it does is needed any more.
+    _leave_after(LEAVE_AFTER_S, code)
+    return code
+
+
+async def _start(daemon: Daemon) -> None:
     try:
         await daemon.producer.start()
     except KafkaError as error:
-        raise cannot_bootstrap(settings.kafka, error) from error
+        raise cannot_bootstrap(daemon.settings.kafka, error) from error
     await daemon.app.start()
+
+
+async def _run(daemon: Daemon, stop: asyncio.Event) -> int:
     services = {**daemon.services, "watchdog": _watchdog(daemon)}
     tasks = {name: asyncio.create_task(run(stop), name=name) for name, run in services.items()}
     stopped = asyncio.create_task(stop.wait(), name="stop")
-    log.info("start worker", api=f"http://{settings.http.host}:{settings.http.port}")
-    try:
-        await asyncio.wait([*tasks.values(), stopped], return_when=asyncio.FIRST_COMPLETED)
-        failed = [name for name, task in tasks.items() if task.done() and not stop.is_set()]
-        stop.set()
-        results = await asyncio.gather(*tasks.values(), return_exceptions=True)
-        for name, result in zip(tasks, results, strict=True):
-            if isinstance(result, BaseException):
-                log.error("fail service", service=name, exc_info=result)
-    finally:
-        stopped.cancel()
-        await _close(daemon)
+    log.info("start worker", api=daemon.api)
+    await asyncio.wait([*tasks.values(), stopped], return_when=asyncio.FIRST_COMPLETED)
+    failed = [name for name, task in tasks.items() if task.done() and not stop.is_set()]
+    stopped.cancel()
+    if failed:
+        # What made one service end may keep another from ending.
+        _leave_after(HARD_EXIT_AFTER_S, EXIT_STALLED)
+    stop.set()
+    results = await asyncio.gather(*tasks.values(), return_exceptions=True)
+    for name, result in zip(tasks, results, strict=True):
+        if isinstance(result, BaseException):
+            log.error("fail service", service=name, exc_info=result)
     if failed:
         log.error("stop worker", why="a service ended by itself", services=failed)
         return EXIT_STALLED
@@ -64,8 +89,7 @@ async def _close(daemon: Daemon) -> None:
 
 
 def _prepare(settings: Settings) -> None:
-    token = os.environ.get(settings.http.token_env)
-    if token is None and settings.http.host not in LOOPBACK:
+    if token_of(settings.http) is None and settings.http.host not in LOOPBACK:
         raise MistakeError(
             f"http.host is {settings.http.host}, but no token is set: put one into "
             f"{settings.http.token_env}, or listen on 127.0.0.1"
@@ -97,9 +121,19 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
             os._exit(1)
         stop.set()
         # A client that waits for a broker which is away must not keep the process alive.
-        timer = threading.Timer(HARD_EXIT_AFTER_S, os._exit, args=(1,))
-        timer.daemon = True
-        timer.start()
+        _leave_after(HARD_EXIT_AFTER_S, 1)
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ask)
+
+
+def _leave_after(seconds: float, code: int) -> None:
+    timer = threading.Timer(seconds, os._exit, args=(code,))
+    timer.daemon = True
+    timer.start()
+
+
+def _widen() -> None:
+    # Every command may wait for the outside in a thread; the loop's own work must not wait for it.
+    pool = ThreadPoolExecutor(IN_FLIGHT_MAX + THREADS_BESIDE, thread_name_prefix="driftd")
+    asyncio.get_running_loop().set_default_executor(pool)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from driftd.cli.options import Level, LogLevel
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -13,7 +15,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def run(
         settings: Annotated[Path, typer.Option("--settings", "-s", help="The settings file.")],
-        log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+        log_level: LogLevel = Level.INFO,
     ) -> None:
         """Run the daemon: ingest, control, alerts and the HTTP API in one process."""
         from driftd.settings import load_settings

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from driftd.cli.options import Level, LogLevel
+
 Model = Annotated[str, typer.Argument(help="The model, as its policy names it.")]
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", help="The settings file.")]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
@@ -23,7 +25,6 @@ PassEnv = Annotated[
     list[str] | None,
     typer.Option(help="A further environment variable that models may see; repeatable."),
 ]
-LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def serve(
     predictions: Predictions = "predictions",
     memory: Memory = "4GiB",
     pass_env: PassEnv = None,
-    log_level: LogLevel = "info",
+    log_level: LogLevel = Level.INFO,
 ) -> None:
     """Serve MODEL over HTTP: /predict, /health, /metrics.
 

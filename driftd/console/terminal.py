@@ -8,6 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from driftd.console.collector import strongest
+
 STREAMS_SHOWN, DECISIONS_SHOWN = 10, 8
 BAR = 12
 STATE_STYLE = {"drift": "bold red", "transient": "yellow", "quiet": "green", "learning": "dim"}
@@ -110,11 +112,10 @@ def _incidents(incidents: Sequence[dict[str, Any]]) -> Table:
 
 
 def _readings(readings: Sequence[dict[str, Any]]) -> Table:
-    strongest = sorted(readings, key=lambda r: (-(r["evidence"] or 0.0), r["stream"]))
     table = Table(box=None, header_style="dim")
     for column in ("stream", "state", "effect", "tolerated", "evidence"):
         table.add_column(column)
-    for reading in strongest[:STREAMS_SHOWN]:
+    for reading in strongest(readings, STREAMS_SHOWN):
         effect = reading["effect"]
         table.add_row(
             reading["stream"],
