@@ -94,8 +94,10 @@ def diagnose(
 
     A constant shift counts only for a clock feature by a round time zone, a factor only if it is a
     known unit conversion, and either only if it came at once: weather that is 10 degrees warmer is
-    explained by a shift too.
+    explained by a shift too. A score has no unit: what the model answers is no feed.
     """
+    if stream.name.startswith("@"):
+        return None
     if not isinstance(stream.layout, NumericLayout) or not is_abrupt(recent, stream.tolerance):
         return None
     period = clock_period(stream.name, profile)
