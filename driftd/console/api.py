@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 import msgspec
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from pydantic import BaseModel, ConfigDict
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.events import OperatorAsked
 from driftd.clock import wall_now
 from driftd.console.report import render_report
 from driftd.console.status import decision_view, model_pulse, model_status
+from driftd.errors import DriftdError, OutsideError
 from driftd.store.store import Store
 from policies.specs import ModelSpec
 
@@ -23,21 +24,28 @@ VERBS = (
 )  # fmt: skip
 
 
+VIEW_ROWS_MAX = 10_000
+POLICY_CHARACTERS_MAX = 2**20
+Rows = Annotated[int, Query(ge=0, le=VIEW_ROWS_MAX)]
+By = Annotated[str, Field(min_length=1, max_length=200)]
+Argument = Annotated[str, Field(max_length=2_000)] | int | float | bool | None
+
+
 class Asked(BaseModel):
-    """The body of a wish; ``request_id`` makes a repeated one count once."""
+    """The body of a wish; ``request_id`` makes one that is repeated for the model count once."""
 
     model_config = ConfigDict(extra="forbid")
-    by: str
-    arguments: dict[str, Any] = {}
-    request_id: str = ""
+    by: By
+    arguments: Annotated[dict[str, Argument], Field(max_length=20)] = {}
+    request_id: Annotated[str, Field(max_length=200)] = ""
 
 
 class Published(BaseModel):
     """The body of a policy."""
 
     model_config = ConfigDict(extra="forbid")
-    text: str
-    by: str
+    text: Annotated[str, Field(max_length=POLICY_CHARACTERS_MAX)]
+    by: By
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +71,15 @@ def make_api(desk: Desk) -> FastAPI:
     _add_health(app, desk)
     _add_views(app, desk)
     _add_wishes(app, desk)
+    app.add_exception_handler(DriftdError, _troubled)
     return app
+
+
+async def _troubled(_request: Request, error: Exception) -> Response:
+    """What driftd can name: 503 for something outside that is away, 500 for a broken policy."""
+    code = 503 if isinstance(error, OutsideError) else 500
+    body = msgspec.json.encode({"detail": str(error)})
+    return Response(body, code, media_type="application/json")
 
 
 def _add_health(app: FastAPI, desk: Desk) -> None:
@@ -93,7 +109,7 @@ def _add_views(app: FastAPI, desk: Desk) -> None:
         return _json([model_status(desk.store, spec, 5) for spec in desk.specs().values()])
 
     @app.get("/api/models/{model}")
-    def one(model: str, decisions: int = 50) -> Response:
+    def one(model: str, decisions: Rows = 50) -> Response:
         return _json(model_status(desk.store, _known(desk, model), decisions))
 
     @app.get("/api/models/{model}/pulse")
@@ -101,7 +117,7 @@ def _add_views(app: FastAPI, desk: Desk) -> None:
         return _json(model_pulse(desk.store, _known(desk, model)))
 
     @app.get("/api/models/{model}/decisions")
-    def decisions(model: str, limit: int = 1000) -> Response:
+    def decisions(model: str, limit: Rows = 1000) -> Response:
         _known(desk, model)
         return _json([decision_view(row) for row in desk.store.views.decisions(model, limit)])
 
@@ -117,11 +133,11 @@ def _add_views(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/counts")
     def counts() -> Response:
-        found = desk.store.views.counts()
+        records, rejected = desk.store.views.records()
         return _json(
             {
-                "records": dict(found.records),
-                "rejected": [[*key, n] for key, n in sorted(found.rejected.items())],
+                "records": records,
+                "rejected": [[*key, n] for key, n in sorted(rejected.items())],
                 "paused_all": desk.store.flags.paused_all(),
             }
         )
@@ -131,8 +147,9 @@ def _add_wishes(app: FastAPI, desk: Desk) -> None:
     def authorised(request: Request) -> None:
         if desk.token is None:
             return
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not secrets.compare_digest(given.encode(), desk.token.encode()):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        known = secrets.compare_digest(given.encode(), desk.token.encode())
+        if scheme.lower() != "bearer" or not known:
             raise HTTPException(401, "this needs the daemon's token")
 
     guard = Annotated[None, Depends(authorised)]
@@ -163,7 +180,9 @@ def _add_wishes(app: FastAPI, desk: Desk) -> None:
         asked = OperatorAsked(
             verb=verb, by=body.by, arguments=body.arguments, request_id=request_id
         )
-        desk.store.inbox.put(model, "operator", msgspec.json.encode(asked), request_id)
+        # The results of commands are known by such names too, and no wish may take one's place.
+        once = f"asked:{model}:{request_id}"
+        desk.store.inbox.put(model, "operator", msgspec.json.encode(asked), once)
         desk.ring(model)
         return {"request_id": request_id, "wall_at": wall_now()}
 

@@ -29,6 +29,7 @@ def render_report(store: Store, spec: ModelSpec, extra: Mapping[str, Any] | None
     decisions.sort(key=lambda decision: decision["id"])
     incidents = [incident_view(row.body) for row in store.views.incidents(spec.model)]
     until = status["closed"] or 0.0
+    records, rejected = store.views.records()
     points = quality_history(store, spec.model)
     span = (points[0].start if points else until - 86_400.0, until)
     panes = max(1, round(QUALITY_WINDOW_S / spec.clock.bucket_s))
@@ -42,7 +43,7 @@ def render_report(store: Store, spec: ModelSpec, extra: Mapping[str, Any] | None
         status=status,
         decisions=decisions,
         incidents=incidents,
-        counts=store.views.counts(),
+        counts={"records": records, "rejected": rejected},
         story=story_plot(incidents, rollouts(decisions, until), marks(decisions), span),
         quality=quality_plot(points, panes, "14 days") if points else "",
         streams=_streams(store, spec),

@@ -58,6 +58,7 @@ def model_status(store: Store, spec: ModelSpec, decisions: int = DECISIONS_SHOWN
         "closed": pulse.closed,
         "closed_text": when(pulse.closed),
         "busy": _busy(pulse),
+        "paused_all": store.flags.paused_all(),
         "rollout": rollout_open(snapshot.lifecycle),
         **stage_view(snapshot.lifecycle, spec),
         "panes": snapshot.watch.panes,

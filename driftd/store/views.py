@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from driftd.store.boxes import OPEN_STATES, Outbox
 from driftd.store.database import Database, put_all
@@ -92,10 +92,14 @@ class Views:
             query = query.where(outbox.c.kind == kind)
         return [OutboxRow(**row) for row in self._all(query.order_by(outbox.c.seq), limit)]
 
+    def records(self) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+        """Records by topic, equal to the sum of its end offsets, and rejected ones by (topic,
+        reason); both from one moment."""
+        with self._database.reading() as connection:
+            return _records(connection)
+
     def counts(self, model: str | None = None) -> Counts:
-        """What was counted, for checks from outside and for metrics."""
-        records = select(position.c.topic, func.sum(position.c.records)).group_by(position.c.topic)
-        rejected = select(dead_letter_count)
+        """What was counted, for checks from outside: every pane as well."""
         columns = ("model", "version", "variant", "start", "n", "errors", "late")
         panes = select(*(pane.c[name] for name in columns)).order_by(
             pane.c.model, pane.c.start, pane.c.version, pane.c.variant
@@ -103,19 +107,23 @@ class Views:
         if model is not None:
             panes = panes.where(pane.c.model == model)
         with self._database.reading() as connection:
-            return Counts(
-                records={topic: int(n) for topic, n in connection.execute(records)},
-                rejected={
-                    (row["topic"], row["reason"]): int(row["n"])
-                    for row in connection.execute(rejected).mappings()
-                },
-                panes=tuple(tuple(row) for row in connection.execute(panes)),
-            )
+            records, rejected = _records(connection)
+            found = tuple(tuple(row) for row in connection.execute(panes))
+        return Counts(records=records, rejected=rejected, panes=found)
 
     def _all(self, query: Select[Any], limit: int) -> list[Mapping[str, Any]]:
         with self._database.reading() as connection:
             found = connection.execute(query.limit(limit)).mappings()
             return [{str(name): row[name] for name in row} for row in found]
+
+
+def _records(connection: Connection) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+    records = select(position.c.topic, func.sum(position.c.records)).group_by(position.c.topic)
+    rejected = connection.execute(select(dead_letter_count)).mappings()
+    return (
+        {topic: int(n) for topic, n in connection.execute(records)},
+        {(row["topic"], row["reason"]): int(row["n"]) for row in rejected},
+    )
 
 
 class Flags:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from driftd.console.api import Desk, make_api
 from driftd.console.report import render_report
+from driftd.errors import UnreachableError
 from tests.support.control import DAY, MODEL, POLICY, START, Answer, Bench
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -92,7 +93,64 @@ def test_a_repeated_request_counts_once(office: Office) -> None:
         ask(office, "retrain", request_id="r-1")
     work = office.bench.store.control.work(MODEL, ["predictions"], 0.0, DAY, None)
 
-    assert [row.request_id for row in work.inbox] == ["r-1"]
+    assert [row.request_id for row in work.inbox] == [f"asked:{MODEL}:r-1"]
+
+
+def test_a_request_id_can_take_no_commands_result_away(office: Office) -> None:
+    office.bench.step()
+    [row] = office.bench.store.outbox.claim("w", 60.0, office.bench.store.database.now() + 1)
+    ask(office, "retrain", request_id=f"result:{row.op_id}")
+
+    office.bench.store.outbox.finish(row.op_id, row.attempt, "w", "done", {"version": "1"})
+
+    work = office.bench.store.control.work(MODEL, ["predictions"], 0.0, DAY, None)
+    assert {message.kind for message in work.inbox} == {"operator", "result"}
+
+
+@pytest.mark.parametrize("limit", ["-1", "1000000", "many"])
+def test_a_limit_that_makes_no_sense_is_refused(office: Office, limit: str) -> None:
+    for path in (f"?decisions={limit}", f"/decisions?limit={limit}"):
+        assert office.client.get(f"/api/models/{MODEL}{path}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"by": ""},
+        {"by": "a" * 1_000},
+        {"arguments": {f"a{i}": 1 for i in range(100)}},
+        {"arguments": {"why": "x" * 100_000}},
+        {"request_id": "r" * 1_000},
+    ],
+    ids=["nobody", "a long name", "many arguments", "a long argument", "a long id"],
+)
+def test_a_wish_without_bounds_is_refused(office: Office, body: dict[str, Any]) -> None:
+    assert ask(office, "retrain", **body).status_code == 422
+
+
+def test_a_token_comes_as_a_bearer_and_in_no_other_form(office: Office) -> None:
+    assert ask(office, "retrain", headers={"Authorization": "secret"}).status_code == 401
+    assert ask(office, "retrain", headers={"Authorization": "Basic secret"}).status_code == 401
+    assert ask(office, "retrain", headers={"Authorization": "bearer secret"}).status_code == 202
+
+
+def test_a_store_that_is_away_is_told_as_such(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> list[Any]:
+        raise UnreachableError("store: database is locked")
+
+    monkeypatch.setattr(office.bench.store.policies, "all", away)
+    answer = office.client.get("/api/models")
+
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "store: database is locked"
+
+
+def test_a_pause_of_everything_is_seen_in_the_status(office: Office) -> None:
+    assert office.status()["paused_all"] is False
+    office.client.post("/api/pause-all", json={"by": "ada"}, headers=TOKEN)
+    assert office.status()["paused_all"] is True
 
 
 def test_an_unknown_model_is_told_with_the_known_ones(office: Office) -> None:
