@@ -1,6 +1,5 @@
 """`driftd check` and `driftd apply`: what a policy file says, and making it the one in force."""
 
-import getpass
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,13 +75,13 @@ def register(app: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Check a policy file and make it the policy in force."""
-        from driftd.cli.client import call
+        from driftd.cli.client import call, who
 
         report = _Report(file, None, None, explain=False)
         if report.mistakes:
             _print([report])
             raise typer.Exit(EXIT_MISTAKES)
-        body = {"text": report.text, "by": by or getpass.getuser()}
+        body = {"text": report.text, "by": who(by)}
         answer = call("POST", "/api/policies", api=api, body=body)
         if as_json:
             print(json.dumps({"model": report.model, **answer}))

@@ -1,7 +1,9 @@
 """The daemon's HTTP API as the commands use it: one place for address, token and errors."""
 
+import getpass
 import os
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -23,7 +25,7 @@ def call(method: str, path: str, *, api: str | None = None, body: Any = None) ->
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         answer = httpx.request(method, f"{address}{path}", json=body, headers=headers, timeout=10.0)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnreachableError(
             f"no daemon answers at {address} ({error}). Is `driftd run` up? "
             f"Give its address with --api or {API_ENV}."
@@ -34,7 +36,29 @@ def call(method: str, path: str, *, api: str | None = None, body: Any = None) ->
         raise MistakeError(_detail(answer))
     if answer.is_error:
         raise RefusedError(f"{address} failed: {answer.status_code} {_detail(answer)}")
-    return answer.json()
+    try:
+        if answer.is_success:
+            return answer.json()
+    except ValueError:
+        pass
+    raise RefusedError(
+        f"what answers at {address} is no driftd daemon; give its address with --api or {API_ENV}."
+    )
+
+
+def model_path(model: str, *more: str) -> str:
+    """The path of one model; its name is one part, whatever stands in it."""
+    return "/".join(["/api/models", quote(model, safe=""), *more])
+
+
+def who(given: str | None) -> str:
+    """``--by``, else the login name; a container may know its user by number only."""
+    if given:
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _detail(answer: httpx.Response) -> str:
@@ -43,5 +67,11 @@ def _detail(answer: httpx.Response) -> str:
     except (ValueError, KeyError, TypeError):
         return answer.text[:500]
     if isinstance(detail, list):
-        return "\n".join(line if isinstance(line, str) else str(line) for line in detail)
+        return "\n".join(map(_line, detail))
     return str(detail)
+
+
+def _line(mistake: Any) -> str:
+    if isinstance(mistake, dict) and "loc" in mistake:
+        return f"{'.'.join(map(str, mistake['loc']))}: {mistake.get('msg', '')}"
+    return str(mistake)

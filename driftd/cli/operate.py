@@ -1,6 +1,5 @@
 """What people ask of a running daemon: retrain, roll back, approve, pause, accept, …"""
 
-import getpass
 import json
 from typing import Annotated, Any
 
@@ -21,14 +20,16 @@ def ask(
     as_json: bool,
 ) -> None:
     """Put one wish into the daemon's inbox and say what was accepted."""
-    from driftd.cli.client import call
+    from driftd.cli.client import call, model_path, who
 
-    body = {"by": by or getpass.getuser(), "arguments": arguments}
-    answer = call("POST", f"/api/models/{model}/{verb}", api=api, body=body)
+    body = {"by": who(by), "arguments": arguments}
+    answer = call("POST", model_path(model, verb), api=api, body=body)
     if as_json:
         print(json.dumps(answer))
     else:
-        print(f"{verb} of {model} is in the inbox; `driftd status {model}` shows what follows")
+        print(
+            f"{verb.replace('_', ' ')} of {model} is in the inbox; `driftd status {model}` shows what follows"
+        )
 
 
 def moment(text: str) -> float:
@@ -98,14 +99,14 @@ def _register_pauses(app: typer.Typer) -> None:
     def switch(
         verb: str, model: str | None, everyone: bool, api: str | None, by: str | None, as_json: bool
     ) -> None:
-        from driftd.cli.client import call
+        from driftd.cli.client import call, who
 
         if everyone == (model is not None):
             raise typer.BadParameter("name one model, or say --all")
         if model is not None:
             ask(model, verb, {}, api=api, by=by, as_json=as_json)
             return
-        answer = call("POST", f"/api/{verb}-all", api=api, body={"by": by or getpass.getuser()})
+        answer = call("POST", f"/api/{verb}-all", api=api, body={"by": who(by)})
         print(json.dumps(answer) if as_json else f"{verb}d: every model")
 
     @app.command()

@@ -31,19 +31,29 @@ def register(app: typer.Typer) -> None:
         with Live(console=console, refresh_per_second=2) as live:
             try:
                 while True:
-                    live.update(_view(_fetch(model, api), full=model is not None))
+                    live.update(_look(model, api))
                     time.sleep(1.0)
             except KeyboardInterrupt:
                 return
 
 
+def _look(model: str | None, api: str | None) -> Any:
+    """The view, or why there is none just now: a daemon that restarts must not end the watch."""
+    from driftd.errors import OutsideError
+
+    try:
+        return _view(_fetch(model, api), full=model is not None)
+    except OutsideError as error:
+        return str(error)
+
+
 def _fetch(model: str | None, api: str | None) -> list[dict[str, Any]]:
-    from driftd.cli.client import call
+    from driftd.cli.client import call, model_path
 
     if model is None:
         found: list[dict[str, Any]] = call("GET", "/api/models", api=api)
         return found
-    return [call("GET", f"/api/models/{model}", api=api)]
+    return [call("GET", model_path(model), api=api)]
 
 
 def _view(models: list[dict[str, Any]], *, full: bool) -> Any:

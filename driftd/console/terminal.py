@@ -18,16 +18,10 @@ SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 def fleet_table(models: Sequence[dict[str, Any]]) -> Table:
     """One line a model."""
-    table = Table(box=None, header_style="dim")
-    for column in (
-        "model",
-        "stage",
-        "champion",
-        "known up to",
-        "open incidents",
-        "newest decision",
-    ):
+    table = Table(box=None, header_style="dim", expand=True)
+    for column in ("model", "stage", "champion", "known up to", "open incidents"):
         table.add_column(column)
+    table.add_column("newest decision", overflow="ellipsis", no_wrap=True, ratio=1)
     for one in models:
         newest = one["decisions"][0] if one["decisions"] else None
         table.add_row(
@@ -36,7 +30,7 @@ def fleet_table(models: Sequence[dict[str, Any]]) -> Table:
             one["champion"] or "–",
             one["closed_text"],
             ", ".join(i["kind"].replace("_", " ") for i in one["incidents"]) or "none",
-            f"{newest['what']}: {newest['why']}"[:70] if newest else "–",
+            f"{newest['what']}: {newest['why']}" if newest else "–",
         )
     return table
 
@@ -51,6 +45,9 @@ def model_panel(status: dict[str, Any]) -> Panel:
             ("   known up to ", "dim"), status["closed_text"],
         )
     ]  # fmt: skip
+    waiting = [command for command in status["commands"] if command["reason"]]
+    if waiting:
+        parts.append(_waiting(waiting))
     if status["judges"]:
         parts.append(_judges(status["judges"]))
     if status["incidents"]:
@@ -70,6 +67,8 @@ def stage_text(status: dict[str, Any]) -> str:
         text += f", version {status['candidate']}"
     if status["held"]:
         text += f" ({status['held']})"
+    if status.get("paused_all"):
+        return text + " (everything is paused)"
     return text + (" (paused)" if status["paused"] else "")
 
 
@@ -88,6 +87,17 @@ def decisions_table(decisions: Sequence[dict[str, Any]]) -> Table:
     table.add_column("why", overflow="ellipsis", no_wrap=True, ratio=1)
     for decision in decisions:
         table.add_row(decision["at_text"], decision["what"], decision["why"])
+    return table
+
+
+def _waiting(commands: Sequence[dict[str, Any]]) -> Table:
+    """Commands that could not be done yet, and why."""
+    table = Table(box=None, header_style="dim", expand=True)
+    table.add_column("waits", no_wrap=True, style="yellow")
+    table.add_column("tried", no_wrap=True)
+    table.add_column("why", overflow="ellipsis", no_wrap=True, ratio=1)
+    for command in commands:
+        table.add_row(command["kind"], str(command["attempt"]), command["reason"])
     return table
 
 
