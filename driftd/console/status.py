@@ -13,7 +13,7 @@ from policies.specs import ModelSpec
 
 DECISIONS_SHOWN = 50
 # Commands after whose end nothing in the story changes: they do not make a model busy.
-SIDE_COMMANDS = frozenset({"decisions", "tag"})
+SIDE_COMMANDS = frozenset({"decisions"})
 
 
 def model_pulse(store: Store, spec: ModelSpec) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agents.commands import AnyCommand, Decided, TagVersion
+from agents.commands import AnyCommand, Decided
 from agents.contract import Step
 from agents.events import OperatorAsked, PaneClosed, QualityMatured, Ticked
 from agents.incidents import Incident, IncidentChanged
@@ -49,7 +49,7 @@ class Draft:
 
     def waits_for_commands(self) -> bool:
         """Whether a command was decided on whose effect the next bucket depends."""
-        return any(not isinstance(command, TagVersion) for command in self.commands)
+        return bool(self.commands)
 
     def tick(self, watermark: float) -> None:
         """Let time pass."""

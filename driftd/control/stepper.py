@@ -33,7 +33,7 @@ from policies.specs import ModelSpec
 log = structlog.get_logger()
 
 # Commands whose effect no later bucket depends on; event time need not wait for them.
-SIDE_COMMANDS = frozenset({"decisions", "tag"})
+SIDE_COMMANDS = frozenset({"decisions"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agents.events import OperatorAsked
 from agents.snapshot import Snapshot
 from detectors.quality import QualitySketch
 from driftd.control.policies import file_author
@@ -166,6 +167,32 @@ def test_event_time_waits_while_a_command_is_in_flight(bench: Bench) -> None:
     bench.settle()
     bench.step()
     assert len(bench.store.control.panes(MODEL, 0.0, float("inf"))) == 1
+
+
+def test_event_time_waits_for_the_tag_that_ends_a_way_back(bench: Bench) -> None:
+    ready(bench)
+    for verb, arguments in (("canary", {"version": "2", "gate": "external"}), ("rollback", {})):
+        asked = OperatorAsked(verb=verb, by="me", arguments=arguments, request_id=verb)
+        bench.store.inbox.put(MODEL, "operator", msgspec.json.encode(asked), verb)
+        bench.step()
+        if verb == "canary":
+            bench.settle()
+    for row in bench.store.outbox.claim("bench", 60.0, bench.store.database.now() + 1):
+        bench.store.outbox.finish(
+            row.op_id, row.attempt, "bench", "done", {}, tell=row.kind != "decisions"
+        )
+    bench.step()
+    assert "tag" in {row.kind for row in bench.store.outbox.open(MODEL)}
+
+    bench.flush(day(0), closed_until(1))
+    bench.step()
+    # How long a registry takes would else decide when the way back ended, and the rest after it.
+    assert bench.store.control.panes(MODEL, 0.0, float("inf")) == []
+
+    bench.settle()
+    assert len(bench.store.control.panes(MODEL, 0.0, float("inf"))) == 1
+    told = bench.store.views.decisions(MODEL)
+    assert [row.at for row in told if row.what == "rolled back"] == [0.0]
 
 
 def test_each_decision_is_published_once(bench: Bench) -> None:
