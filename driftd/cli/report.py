@@ -31,7 +31,11 @@ def register(app: typer.Typer) -> None:
                 known = ", ".join(row.model for row in store.policies.all()) or "none"
                 raise MistakeError(f"no model {model!r} in this store; known: {known}")
             target = out or Path(f"{model}-report.html")
-            target.write_bytes(render_report(store, spec))
+            page = render_report(store, spec)
+            try:
+                target.write_bytes(page)
+            except OSError as error:
+                raise MistakeError(f"--out {target}: cannot be written: {error}") from error
         finally:
             store.close()
         print(target)

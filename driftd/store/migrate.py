@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, func, select
 
 from driftd.errors import MistakeError
 from driftd.store.database import Database
@@ -18,7 +18,8 @@ _LOCK = 0x64726966
 
 
 def migrate(url: str) -> str:
-    """Bring the store at ``url`` to this version's schema; returns the revision it stands at."""
+    """Bring the store at ``url`` to this version's schema; returns the revision it stands at. One
+    of a later version stays as it is."""
     database = Database(url)
     try:
         with database.writing() as connection:
@@ -26,6 +27,10 @@ def migrate(url: str) -> str:
                 # Several workers may start at once; on SQLite the write lock makes them wait.
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             config = _config()
+            revision = MigrationContext.configure(connection).get_current_revision()
+            if revision is not None and not _known(ScriptDirectory.from_config(config), revision):
+                # A later version was here. It only expanded what this one needs.
+                return revision
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             return MigrationContext.configure(connection).get_current_revision() or ""
@@ -33,10 +38,9 @@ def migrate(url: str) -> str:
         database.close()
 
 
-def require_schema(engine: Engine) -> None:
+def require_schema(connection: Connection) -> None:
     """Raise ``MistakeError`` unless the schema is this version's, or one that came after it."""
-    with engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
+    revision = MigrationContext.configure(connection).get_current_revision()
     scripts = ScriptDirectory.from_config(_config())
     if revision == scripts.get_current_head():
         return

@@ -1,8 +1,10 @@
 """The store: SQL by URL, one small shelf for each of its users."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from driftd.clock import wall_now
+from driftd.errors import MistakeError
 from driftd.store.boxes import Inbox, Outbox
 from driftd.store.database import Database
 from driftd.store.migrate import require_schema
@@ -34,11 +36,21 @@ class Store:
 
 
 def open_store(url: str, now: Callable[[], float] = wall_now) -> Store:
-    """Open a store whose schema is in place; ``MistakeError`` says how to put it there."""
+    """Open a store whose schema is in place; ``MistakeError`` says how to put it there. Raises
+    ``UnreachableError`` for one that is away."""
     database = Database(url, now)
     try:
-        require_schema(database.engine)
+        _require_file(database)
+        with database.reading() as connection:
+            require_schema(connection)
     except BaseException:
         database.close()
         raise
     return Store(database)
+
+
+def _require_file(database: Database) -> None:
+    # Opening it would make an empty one, perhaps in the wrong place.
+    file = database.engine.url.database or ""
+    if database.engine.dialect.name == "sqlite" and not Path(file).exists():
+        raise MistakeError(f"there is no store at {file}; run: driftd migrate")
