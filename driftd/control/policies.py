@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
+import structlog
 
 from agents.commands import Decided
 from agents.ids import op_id
@@ -12,10 +13,13 @@ from driftd.control.reading import NOTE
 from driftd.errors import DriftdError
 from driftd.store.rows import PolicyRow
 from driftd.store.store import Store
+from driftd.telemetry import Complaints
 from driftd.yamlfile import Located, parse_yaml
 from policies.checker import check
 from policies.clashes import Platform
 from policies.specs import ModelSpec
+
+log = structlog.get_logger()
 
 MISTAKES_TOLD_MAX = 20
 
@@ -36,6 +40,7 @@ class PolicyBook:
         self._store = store
         self._platform = platform
         self._on_published = on_published
+        self._complaints = Complaints(log)
         self._compiled: dict[str, ModelSpec] = {}
 
     def publish(self, *, model: str, text: str, digest: str, by: str, spec: ModelSpec) -> int:
@@ -76,8 +81,15 @@ class PolicyBook:
                 self._on_published(row.model)
 
     def specs(self) -> dict[str, ModelSpec]:
-        """Every model's spec in force, with its revision and digest filled in."""
-        return {row.model: self._compile(row) for row in self._store.policies.all()}
+        """Every model's spec in force, with its revision and digest filled in. One that no longer
+        compiles is left out and told: it must not stop the others."""
+        found = {}
+        for row in self._store.policies.all():
+            try:
+                found[row.model] = self._compile(row)
+            except PolicyError as error:
+                self._complaints.say(row.model, "leave policy", model=row.model, why=str(error))
+        return found
 
     def spec(self, model: str) -> ModelSpec | None:
         """One model's spec in force, or None where no policy was published."""
