@@ -125,7 +125,7 @@ _METRICS = (
         unit="share",
         worse="up",
         judged="share",
-        says="values of a feature that are missing; without `of`, those of each feature",
+        says="values of a feature that are missing; without `of`, of the one that misses most",
         against=_TRAINING | _BASELINE,
         of=True,
     ),

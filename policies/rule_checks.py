@@ -105,6 +105,9 @@ def _shape(rule: RuleDocument, metric: Metric, comparison: str, path: Path) -> I
     if rule.of is not None and not metric.of:
         why = f"{metric.name} is of the whole model, not of a stream"
         yield clash((*path, "of"), why, (*path, "metric"), about="key")
+    if rule.of is None and metric.of and not metric.against:
+        why = f"is missing; {metric.name} of what? write a feature, score or prediction"
+        yield clash((*path, "of"), why, about="section")
     if rule.confidence == "sequential" and rule.min_events is not None:
         why = "sequential evidence counts every event; min_events is for point rules"
         yield clash((*path, "min_events"), why, (*path, "confidence"), about="key")

@@ -87,6 +87,8 @@ def register(app: typer.Typer) -> None:
             print(json.dumps({"model": report.model, **answer}))
         else:
             print(f"{report.model}: revision {answer['revision']} is in force")
+            for notice in report.notices:
+                print(f"notice: {notice}")
 
 
 class _Report:
@@ -99,11 +101,13 @@ class _Report:
         from policies.checker import check_document
         from policies.compile import compile_policy
         from policies.explain import explain_policy
+        from policies.notices import notices_of
 
         self.path = path
         self.text = path.read_text(encoding="utf-8", errors="replace")
         self.explanation = None
         self.model = self.mode = ""
+        self.notices: tuple[str, ...] = ()
         file = parse_yaml(self.text)
         self.mistakes: tuple[Located, ...] = file.locate(())
         if file.values is None:
@@ -111,7 +115,9 @@ class _Report:
         document, found = check_document(file.values, platform)
         if document is not None:
             self.model, self.mode = document.model, document.mode
-            explanation = explain_policy(document, compile_policy(document), traffic)
+            spec = compile_policy(document)
+            explanation = explain_policy(document, spec, traffic)
+            self.notices = notices_of(spec)
             found = explanation.mistakes
             self.explanation = explanation if explain else None
         self.mistakes = file.locate(found)
@@ -122,6 +128,7 @@ class _Report:
             "file": str(self.path),
             "model": self.model,
             "good": not self.mistakes,
+            "notices": list(self.notices),
             "mistakes": [one.to_dict(str(self.path)) for one in self.mistakes],
         }
         if self.explanation is not None:
@@ -137,6 +144,8 @@ def _print(reports: "list[_Report]") -> None:
             print(one.text(str(report.path)))
         if not report.mistakes:
             print(f"{report.path}: good (model {report.model}, mode {report.mode})")
+        for notice in report.notices:
+            print(f"{report.path}: notice: {notice}")
         if report.explanation is not None:
             print_explanation(report.explanation)
     count = sum(len(report.mistakes) for report in reports)

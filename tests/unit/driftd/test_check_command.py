@@ -70,6 +70,8 @@ def test_good_files_are_said_to_be_good() -> None:
     assert result.stdout == (
         f"{files[0]}: good (model flight-delay, mode alert)\n"
         f"{files[1]}: good (model flight-delay, mode auto)\n"
+        f"{files[1]}: notice: query gpu_busy above 90% over 5m: rules with a query are not "
+        "evaluated in this version; it will never fire\n"
     )
 
 
@@ -85,6 +87,7 @@ def test_json_tells_the_same_to_programs(folder: Path) -> None:
                 "file": "p.yaml",
                 "model": "",
                 "good": False,
+                "notices": [],
                 "mistakes": [
                     {
                         "file": "p.yaml",
@@ -247,3 +250,20 @@ def test_without_a_daemon_apply_says_how_to_reach_one(folder: Path) -> None:
     result = run("apply", "p.yaml", "--api", "http://127.0.0.1:9")
 
     assert isinstance(result.exception, UnreachableError)
+
+
+def test_what_this_version_does_not_act_on_is_told(folder: Path) -> None:
+    rules = "[{query: gpu_busy, above: 90%, over: 5m}, {metric: accuracy, below: 80%}]"
+    (folder / "m.yaml").write_text(
+        f"model: m\nwatch: {{rules: {rules}, drift: {{tolerate: {{mmd: 0.1}}}}}}\n"
+    )
+
+    text, plain = run("check", "m.yaml"), run("check", "m.yaml", "--json")
+
+    assert text.exit_code == plain.exit_code == 0
+    notices = json.loads(plain.stdout)["files"][0]["notices"]
+    assert [notice.split(":")[0] for notice in notices] == [
+        "query gpu_busy above 90% over 5m",
+        "watch.drift.tolerate.mmd",
+    ]
+    assert all(f"m.yaml: notice: {notice}" in text.stdout for notice in notices)

@@ -88,8 +88,12 @@ RULE_KEYS = {
         "than: belongs to worse_by; above and below compare with a number",
     ),
     "a distance is a comparison already": (
-        "metric: psi, worse_by: 5%, than: training",
+        "metric: psi, of: score, worse_by: 5%, than: training",
         "worse_by: psi is itself a distance from the baseline; use above",
+    ),
+    "a distance is of some stream": (
+        "metric: psi, above: 0.2",
+        "of: is missing; psi of what? write a feature, score or prediction",
     ),
     "by without falling_for": (
         "metric: accuracy, below: 90%, by: 1pp",

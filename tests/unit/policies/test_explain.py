@@ -72,8 +72,8 @@ def test_a_fixed_limit_fires_more_by_chance_the_fewer_events_it_asks_for() -> No
 
 
 def test_distances_rarely_pass_their_limit_by_sampling_alone() -> None:
-    psi = chance_of(rule("metric: psi, above: 0.2, over: 1d, min_events: 100"), None)
-    ks = chance_of(rule("metric: ks, above: 0.05, over: 1d, min_events: 100"), None)
+    psi = chance_of(rule("metric: psi, of: temp, above: 0.2, over: 1d, min_events: 100"), None)
+    ks = chance_of(rule("metric: ks, of: temp, above: 0.05, over: 1d, min_events: 100"), None)
 
     # Measured: PSI > .2 in .3 % of windows of 100 events and 20 cells, its bias removed.
     assert psi.per_month == pytest.approx(30 * 0.003, rel=0.6)
