@@ -21,7 +21,7 @@ from driftd.console.api import Desk, make_api
 from driftd.console.collector import StoreCollector
 from driftd.console.listening import token_of
 from driftd.control.alerts import Alerts
-from driftd.control.doorbell import Doorbell, Ownership, make_app
+from driftd.control.doorbell import Bell, Doorbell, Ownership, make_app
 from driftd.control.executor import Executor
 from driftd.control.handlers import World, handlers
 from driftd.control.limits import FleetLimits
@@ -60,7 +60,7 @@ class Daemon:
     store: Store
     book: PolicyBook
     metrics: Metrics
-    doorbell: Doorbell
+    bell: Bell
     ownership: Ownership
     control: Control
     ingest: Ingest
@@ -100,18 +100,19 @@ def build(settings: Settings, listening: socket.socket) -> Daemon:
     metrics, doorbell = Metrics(), Doorbell()
     ownership = Ownership(settings.topics.control, settings.topics.control_partitions)
     store = open_store(settings.store)
-    # Publications come from worker threads.
-    book = PolicyBook(store, settings.platform(), on_published=_threadsafe(doorbell))
     producer = AIOKafkaProducer(
         **aiokafka_options(settings.kafka), enable_idempotence=True, acks="all"
     )
+    bell = _bell(settings, doorbell, ownership, producer)
+    # Publications come from worker threads.
+    book = PolicyBook(store, settings.platform(), on_published=_threadsafe(bell))
     alertmanager = AlertmanagerClient(settings.alertmanager.urls)
     alerts = Alerts(alertmanager, metrics)
     world = _world(settings, store, book, producer)
     ingest = Ingest(
-        settings, store, book.specs, metrics, on_flushed=lambda models: doorbell.ring(*models)
+        settings, store, book.specs, metrics, on_flushed=lambda models: bell.ring(*models)
     )
-    executor = _executor(settings, world, metrics, doorbell, ingest)
+    executor = _executor(settings, world, metrics, bell, ingest)
     control = Control(
         _stepper(settings, world, book, metrics),
         executor,
@@ -128,7 +129,7 @@ def build(settings: Settings, listening: socket.socket) -> Daemon:
         store=store,
         book=book,
         metrics=metrics,
-        doorbell=doorbell,
+        bell=bell,
         ownership=ownership,
         control=control,
         ingest=ingest,
@@ -150,12 +151,12 @@ def build(settings: Settings, listening: socket.socket) -> Daemon:
 
 
 def _executor(
-    settings: Settings, world: World, metrics: Metrics, doorbell: Doorbell, ingest: Ingest
+    settings: Settings, world: World, metrics: Metrics, bell: Bell, ingest: Ingest
 ) -> Executor:
     def ended(model: str) -> None:
         # A new profile or an open rollout changes how events are counted.
         ingest.refresh_policies()
-        doorbell.ring(model)
+        bell.ring(model)
 
     known = {**handlers(world), **training_handlers(world)}
     bar = FleetLimits(world.store, settings.limits).bar
@@ -204,11 +205,20 @@ def _stepper(settings: Settings, world: World, book: PolicyBook, metrics: Metric
     )
 
 
-def _threadsafe(doorbell: Doorbell) -> Callable[[str], None]:
+def _bell(
+    settings: Settings, doorbell: Doorbell, ownership: Ownership, producer: AIOKafkaProducer
+) -> Bell:
+    async def send(partition: int, key: bytes) -> None:
+        await producer.send(settings.topics.control, b"look", key=key, partition=partition)
+
+    return Bell(doorbell, ownership, send)
+
+
+def _threadsafe(bell: Bell) -> Callable[[str], None]:
     loop = asyncio.get_running_loop()
 
     def ring(model: str) -> None:
-        loop.call_soon_threadsafe(doorbell.ring, model)
+        loop.call_soon_threadsafe(bell.ring, model)
 
     return ring
 
@@ -242,7 +252,7 @@ def _api(daemon: Daemon, listening: socket.socket) -> Service:
         store=daemon.store,
         specs=daemon.book.specs,
         publish=daemon.book.publish_text,
-        ring=_threadsafe(daemon.doorbell),
+        ring=_threadsafe(daemon.bell),
         health=daemon.wrong,
         ready=daemon.not_ready,
         scrape=lambda: generate_latest(daemon.metrics.registry),

@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 
 from driftd.settings import Settings
 
@@ -58,7 +59,11 @@ class Ownership:
 
     def owns(self, model: str) -> bool:
         """Whether this worker steps the model."""
-        return partition_of(model, self._partitions) in self._owned
+        return self.partition(model) in self._owned
+
+    def partition(self, model: str) -> int:
+        """The control partition of a model."""
+        return partition_of(model, self._partitions)
 
     def assigned(self, partitions: Any) -> None:
         """Faust was given partitions (its ``TP`` tuples)."""
@@ -72,6 +77,45 @@ class Ownership:
         gone = {tp.partition for tp in partitions if tp.topic == self._topic}
         self._owned -= gone
         self.changed.set()
+
+
+Send = Callable[[int, bytes], Awaitable[None]]
+
+
+class Bell:
+    """Rings for any model: here for our own, through the control topic for another worker's.
+
+    ``send(partition, key)`` writes one record; one that is lost costs its model a tick. Call it on
+    the event loop.
+    """
+
+    def __init__(self, doorbell: Doorbell, ownership: Ownership, send: Send) -> None:
+        self._doorbell = doorbell
+        self._ownership = ownership
+        self._send = send
+        self._sending: dict[str, asyncio.Task[None]] = {}
+
+    def ring(self, *models: str) -> None:
+        """Ask that these models are looked at soon, by whoever owns them."""
+        for model in models:
+            # Until the group has told us what is ours, nobody knows whose it is.
+            if self._ownership.owns(model) or not self._ownership.changed.is_set():
+                self._doorbell.ring(model)
+            elif model not in self._sending:
+                self._sending[model] = asyncio.create_task(self._tell(model))
+
+    async def settled(self) -> None:
+        """Wait until every ring that was begun has ended."""
+        await asyncio.gather(*self._sending.values())
+
+    async def _tell(self, model: str) -> None:
+        try:
+            await self._send(self._ownership.partition(model), model.encode())
+        except (KafkaError, AssertionError) as error:
+            # The client asserts that the partition exists.
+            log.debug("lose ring", model=model, why=repr(error))
+        finally:
+            self._sending.pop(model, None)
 
 
 Look = Callable[[str], Awaitable[None]]
