@@ -106,8 +106,7 @@ def build(settings: Settings, listening: socket.socket) -> Daemon:
     bell = _bell(settings, doorbell, ownership, producer)
     # Publications come from worker threads.
     book = PolicyBook(store, settings.platform(), on_published=_threadsafe(bell))
-    alertmanager = AlertmanagerClient(settings.alertmanager.urls)
-    alerts = Alerts(alertmanager, metrics)
+    alerts = Alerts(alertmanager := AlertmanagerClient(settings.alertmanager.urls), metrics)
     world = _world(settings, store, book, producer)
     ingest = Ingest(
         settings, store, book.specs, metrics, on_flushed=lambda models: bell.ring(*models)
@@ -123,7 +122,6 @@ def build(settings: Settings, listening: socket.socket) -> Daemon:
         metrics=metrics,
     )
     reconcile = Reconcile(store, world.registry, world.routers, book.specs, ownership, doorbell)
-    data_directory, kafka = str(settings.work / "faust"), faust_options(settings.kafka)
     daemon = Daemon(
         settings=settings,
         store=store,
@@ -134,7 +132,7 @@ def build(settings: Settings, listening: socket.socket) -> Daemon:
         control=control,
         ingest=ingest,
         api="http://{}:{}".format(*listening.getsockname()[:2]),
-        app=make_app(settings, ownership, control.look, kafka, data_directory),
+        app=_app(settings, ownership, control),
         producer=producer,
         alertmanager=alertmanager,
     )
@@ -148,6 +146,11 @@ def build(settings: Settings, listening: socket.socket) -> Daemon:
         "api": _api(daemon, listening),
     }
     return daemon
+
+
+def _app(settings: Settings, ownership: Ownership, control: Control) -> Any:
+    kafka, folder = faust_options(settings.kafka), str(settings.work / "faust")
+    return make_app(settings, ownership, control.look, kafka, folder)
 
 
 def _executor(
