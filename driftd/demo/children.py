@@ -16,6 +16,8 @@ from driftd.errors import DriftdError
 _TERM_TIMEOUT_S = 15.0
 _LOG_TAIL_LINES = 15
 # Children get what a process needs to run, one thread for linear algebra, and no secrets.
+# MLflow's telemetry changes the environment in a thread of its own while others read it.
+_SET = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
 
@@ -39,7 +41,7 @@ class Children:
         with self.log(name).open("ab") as output:
             process = subprocess.Popen(
                 list(command),
-                env={**passed, "OMP_NUM_THREADS": "1", **(env or {})},
+                env={**passed, **_SET, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -95,6 +95,8 @@ class ChildSpec:
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, int(self.registry_timeout_s))),
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+            # Its thread changes the environment while others read it, which fails now and then.
+            "MLFLOW_DISABLE_TELEMETRY": "true",
             "TMPDIR": scratch,
             # Versions share the machine; a thread pool a child would only fight the others.
             "OMP_NUM_THREADS": "1",

@@ -52,6 +52,9 @@ class Job:
             "DRIFTD_PHASE": self.phase,
             "DRIFTD_REF": self.ref,
             "MLFLOW_TRACKING_URI": self.tracking_uri,
+            # Its thread changes the environment while others read it, which fails now and then;
+            # and a training does not report home.
+            "MLFLOW_DISABLE_TELEMETRY": "true",
         }
 
 
