@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from agents.commands import (
     LoadProfile,
@@ -21,7 +22,7 @@ from detectors.profile import Profile
 from driftd.clients.registry import Registry
 from driftd.control.executor import Ended, Handler
 from driftd.data.archive import Archive
-from driftd.errors import RefusedError
+from driftd.errors import RefusedError, UnreachableError
 from driftd.routers.contract import Router
 from driftd.store.store import Store
 from driftd.trainers.contract import Trainer
@@ -41,12 +42,13 @@ class World:
     routers: Mapping[str, Router]
     work: Path
     spec: Callable[[str], ModelSpec | None]
+    """Blocks on the store; see ``spec_of``."""
     publish: Callable[[bytes, bytes], Any]
     """Coroutine function: (key, value) to the topic of decisions."""
 
-    def spec_of(self, model: str) -> ModelSpec:
+    async def spec_of(self, model: str) -> ModelSpec:
         """The policy in force; refused where it was withdrawn meanwhile."""
-        spec = self.spec(model)
+        spec = await asyncio.to_thread(self.spec, model)
         if spec is None:
             raise RefusedError(f"{model} has no policy any more")
         return spec
@@ -133,5 +135,10 @@ class Decisions(_OfWorld):
     async def __call__(self, command: PublishDecisions, attempt: int) -> Ended:
         for decided in command.decisions:
             value = {"v": 1, "model": command.model, **msgspec.to_builtins(decided)}
-            await self._world.publish(command.model.encode(), msgspec.json.encode(value))
+            try:
+                await self._world.publish(command.model.encode(), msgspec.json.encode(value))
+            except MessageSizeTooLargeError as error:
+                raise RefusedError(f"the broker takes no record of this size: {error}") from error
+            except KafkaError as error:
+                raise UnreachableError(f"the broker did not take a decision: {error!r}") from error
         return Ended()

@@ -39,7 +39,7 @@ class Training:
         if trainer is None:
             known = ", ".join(sorted(self._world.trainers)) or "none"
             raise RefusedError(f"no trainer {command.trainer!r} in the settings; known: {known}")
-        spec = self._world.spec_of(command.model)
+        spec = await self._world.spec_of(command.model)
         registry, name = self._world.registry, spec.registry.name
         folder = self._world.work / "exports" / command.op_id
         version = await asyncio.to_thread(registry.version_by_op_id, name, command.op_id)
@@ -62,10 +62,13 @@ class Training:
     async def _train(
         self, trainer: Trainer, command: Train, folder: Path, name: str
     ) -> Ended | None:
-        try:
-            await self._export(command, folder)
-        except MistakeError as error:
-            return Ended(outcome="failed", reason=str(error))
+        known = await asyncio.to_thread(trainer.status, command.op_id)
+        if known.status is JobStatus.UNKNOWN:
+            # A job that runs already reads its data: it must not change under it.
+            try:
+                await self._export(command, folder)
+            except MistakeError as error:
+                return Ended(outcome="failed", reason=str(error))
         job = Job(
             op_id=command.op_id,
             model=command.model,
@@ -87,7 +90,7 @@ class Training:
             await asyncio.sleep(POLL_S)
 
     async def _export(self, command: Train, folder: Path) -> None:
-        spec = self._world.spec_of(command.model)
+        spec = await self._world.spec_of(command.model)
         await apart(
             export_training,
             self._world.archive,
@@ -107,7 +110,7 @@ class Training:
         layouts = Profile.from_bytes(row.blob).layouts if row is not None else None
         if not (folder / TRAIN).exists():
             await self._export(command, folder)
-        spec = self._world.spec_of(command.model)
+        spec = await self._world.spec_of(command.model)
         scorer = scorer_of(self._world, spec)
         profile = await apart(reference_profile, folder, scorer, version, layouts)
         log_profile = self._world.registry.log_profile
@@ -126,7 +129,7 @@ class Evaluation:
         self._world = world
 
     async def __call__(self, command: Evaluate, attempt: int) -> Ended:
-        spec = self._world.spec_of(command.model)
+        spec = await self._world.spec_of(command.model)
         folder = self._world.work / "exports" / command.op_id
         try:
             await apart(
