@@ -11,7 +11,9 @@ from driftd.demo.children import Children
 from driftd.demo.options import DAY_S
 from driftd.demo.setup import start_daemon
 
-POLL_S = 0.02
+POLL_S = 0.005
+TAKING_BACK = "while the broken version is taken back"
+"""The only moment that may be over before it is seen: it lasts as long as two commands."""
 
 Condition = Callable[[Path], bool]
 
@@ -64,7 +66,7 @@ class Killer:
 
 
 def kills_of(seed: int) -> tuple[Kill, ...]:
-    """One in the canary of the broken version, one in the training, one in the second canary."""
+    """In the canary of the broken version, on its way back, in the training, in the next canary."""
     draw = random.Random(f"kills {seed}")
     first, second = (draw.choice([1, 2]) for _ in range(2))
     return (
@@ -74,6 +76,7 @@ def kills_of(seed: int) -> tuple[Kill, ...]:
             delay_s=draw.uniform(0.0, 0.3),
             holds=_rollout_open,
         ),
+        Kill(name=TAKING_BACK, due=_decided("roll back"), delay_s=0.0, holds=_on_the_way_back),
         Kill(name="in the training", due=_job_runs, delay_s=0.0, holds=_training_unfinished),
         Kill(
             name="in the canary of the retrained version",
@@ -101,6 +104,15 @@ def _days_into_canary(number: int, days: int) -> Condition:
         return bool(select(folder, f"SELECT 1 FROM model_state WHERE rollout_open AND {after}"))
 
     return due
+
+
+def _decided(what: str) -> Condition:
+    query = f"SELECT 1 FROM decision WHERE what = '{what}'"
+    return lambda folder: bool(select(folder, query))
+
+
+def _on_the_way_back(folder: Path) -> bool:
+    return _decided("roll back")(folder) and not _decided("rolled back")(folder)
 
 
 def _rollout_open(folder: Path) -> bool:
