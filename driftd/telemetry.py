@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from driftd.clock import steady_now
 
-# In an outage aiokafka writes hundreds of lines a second; one logger may say this much a minute.
+# In an outage aiokafka writes hundreds of lines a second; one library may say this much a minute.
 LINES_A_MINUTE_MAX = 60
 # One trouble is logged once, then once a minute while it lasts.
 SAY_AGAIN_S = 60.0
@@ -20,27 +20,26 @@ NOISY_LOGGERS = (
 
 
 class RateLimit(logging.Filter):
-    """Lets the first lines of each minute through and says how many were held back."""
+    """Lets the first lines of each minute through and says how many were held back. A library's
+    loggers share one limit, by the first part of their names; put it on a handler, since filters of
+    a logger do not see what its children log."""
 
     def __init__(self, lines_a_minute: int = LINES_A_MINUTE_MAX) -> None:
         super().__init__()
         self._limit = lines_a_minute
-        self._minute = -1
-        self._seen = 0
-        self._held = 0
+        self._minute: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        minute = int(steady_now() // 60)
-        if minute != self._minute:
-            if self._held:
-                record.msg = f"{record.getMessage()} ({self._held} lines held back before)"
+        library, minute = record.name.partition(".")[0], int(steady_now() // 60)
+        if minute != self._minute.get(library):
+            held = self._seen.get(library, 0) - self._limit
+            if held > 0:
+                record.msg = f"{record.getMessage()} ({held} lines held back before)"
                 record.args = ()
-            self._minute, self._seen, self._held = minute, 0, 0
-        self._seen += 1
-        if self._seen > self._limit:
-            self._held += 1
-            return False
-        return True
+            self._minute[library], self._seen[library] = minute, 0
+        self._seen[library] += 1
+        return self._seen[library] <= self._limit
 
 
 def configure_logging(level: str = "info", *, as_json: bool | None = None) -> None:
@@ -71,12 +70,10 @@ def configure_logging(level: str = "info", *, as_json: bool | None = None) -> No
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in NOISY_LOGGERS:
-        logging.getLogger(name).addFilter(RateLimit())
         logging.getLogger(name).setLevel(logging.WARNING)
     # It tells each retry of an outage; who asked tells the outage itself.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    # Filters of a logger do not see what its children log; the handler's filter does.
-    handler.addFilter(RateLimit(10 * LINES_A_MINUTE_MAX))
+    handler.addFilter(RateLimit())
 
 
 class Complaints:

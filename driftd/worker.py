@@ -72,7 +72,8 @@ async def _run(daemon: Daemon, stop: asyncio.Event) -> int:
     stop.set()
     results = await asyncio.gather(*tasks.values(), return_exceptions=True)
     for name, result in zip(tasks, results, strict=True):
-        if isinstance(result, BaseException):
+        # Clients that wait for a broker which is away are cut short by a stop; that is no failure.
+        if isinstance(result, Exception) or (name in failed and result is not None):
             log.error("fail service", service=name, exc_info=result)
     if failed:
         log.error("stop worker", why="a service ended by itself", services=failed)
@@ -137,3 +138,13 @@ def _widen() -> None:
     # Every command may wait for the outside in a thread; the loop's own work must not wait for it.
     pool = ThreadPoolExecutor(IN_FLIGHT_MAX + THREADS_BESIDE, thread_name_prefix="driftd")
     asyncio.get_running_loop().set_default_executor(pool)
+    threading.excepthook = _tell_thread
+
+
+def _tell_thread(told: threading.ExceptHookArgs) -> None:
+    # Faust's consumer lives in a thread of its own, and a stop may cut it short.
+    name = told.thread.name if told.thread is not None else ""
+    if told.exc_type is asyncio.CancelledError:
+        log.info("leave thread", thread=name)
+        return
+    log.error("fail thread", thread=name, exc_info=told.exc_value)
