@@ -36,7 +36,7 @@ class Watcher:
         return is_newer
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not condition():  # noqa: ASYNC110  (a consumer makes it true)
                 await asyncio.sleep(0.01)
 

@@ -65,7 +65,7 @@ class Server:
 
     async def until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first `/health` that fulfils it."""
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             while True:
                 health: dict[str, Any] = (await self.client.get("/health")).json()
                 if condition(health):
@@ -74,7 +74,7 @@ class Server:
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             return await self.process.wait()
 
 
@@ -88,7 +88,7 @@ async def serving(world: World, model: str, *more: str) -> AsyncIterator[Server]
             stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             while not ready.exists():
                 assert process.returncode is None
                 await asyncio.sleep(0.05)
@@ -127,7 +127,7 @@ class Crowd:
     async def enter(self, phase: str) -> None:
         """All that is asked from now on belongs to `phase`; return when all subjects have been."""
         self.phase = phase
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             while len(self.versions(phase)) < len(SUBJECTS):  # noqa: ASYNC110  (they all add to it)
                 await asyncio.sleep(0.01)
 

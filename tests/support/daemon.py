@@ -17,8 +17,8 @@ from driftd.demo.broker import EmbeddedBroker, start_broker
 from driftd.demo.children import ChildError, Children, driftd_command, free_port
 from driftd.demo.setup import start_daemon
 
-WAIT_S = 90.0
-COMMAND_S = 120.0
+WAIT_S = 240.0
+COMMAND_S = 300.0
 OWN_TOPICS = {
     "driftd.control": 2,
     "driftd.traffic": 1,

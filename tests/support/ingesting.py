@@ -19,7 +19,7 @@ from policies.specs import ClockSpec, EventsSpec, ModelSpec, RegistrySpec
 
 MODEL = "flight-delay"
 T0 = 1_700_000_000.0 // 60 * 60
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 def spec(**more: Any) -> ModelSpec:

@@ -39,8 +39,8 @@ HAND_IN_FROM = STREAM_FROM + 2 * DAY_S
 RETRAIN_FROM = STREAM_FROM + 9 * DAY_S
 CHAMPION, BROKEN = "1", "2"
 ATTEMPTS = 2
-TRAIN_S = 120.0
-STANDSTILL_S, RUN_S = 90.0, 180.0
+TRAIN_S = 300.0
+STANDSTILL_S, RUN_S = 200.0, 600.0
 """A run that does not move (the replayer is told), or does not end, for so long has failed."""
 
 POLICY = f"""\
