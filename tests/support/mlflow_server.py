@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-START_TRIES = 600
+START_TRIES = 3_000
 
 
 @contextmanager
