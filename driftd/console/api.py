@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agents.events import OperatorAsked
 from driftd.clock import wall_now
-from driftd.console.report import render_report
 from driftd.console.status import decision_view, model_pulse, model_status
 from driftd.errors import DriftdError, OutsideError
 from driftd.store.store import Store
@@ -128,6 +127,9 @@ def _add_views(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/models/{model}/report")
     def report(model: str) -> Response:
+        # The plots bring matplotlib: 30 MB that a daemon does without until somebody looks.
+        from driftd.console.report import render_report  # noqa: PLC0415
+
         page = render_report(desk.store, _known(desk, model))
         return Response(page, media_type="text/html; charset=utf-8")
 
