@@ -6,6 +6,9 @@ import pytest
 
 from tests.support.mlflow_server import mlflow_server
 
+# Helpers and scripts that tests run as children: they hold no tests and no examples.
+collect_ignore_glob = ["support/*.py", "integration/serving_models.py"]
+
 
 @pytest.fixture(scope="session")
 def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -7,7 +7,7 @@ import msgspec
 from agents.events import ArmsObserved, PairsJoined
 from agents.stages.answers import ERRORS, quantile_of, with_answers
 from agents.stages.levels import Levels
-from agents.stages.pairs import LOSSES, with_pairs
+from agents.stages.pairs import LOSSES, day_effect, with_pairs
 from agents.stages.state import Judge, Rollout
 from policies.specs import CanarySpec, JudgeSpec, StepSpec
 
@@ -104,7 +104,8 @@ def all_saw(judges: tuple[Judge, ...], number: int, step: StepSpec) -> bool:
 def in_words(judges: tuple[Judge, ...]) -> str:
     """E.g. ``brier: proof 0.42, harm 0.00 (1,204 seen)``, judges separated by ``; ``."""
     return "; ".join(
-        f"{judge.name}: proof {judge.proof:.2f}, harm {judge.harm:.2f} ({judge.seen:,} seen)"
+        f"{judge.name}: proof {max(0.0, judge.proof):.2f}, harm {max(0.0, judge.harm):.2f} "
+        f"({judge.seen:,} seen)"
         for judge in judges
     )
 
@@ -117,6 +118,7 @@ def told(rollout: Rollout) -> dict[str, object]:
             "proof": round(judge.proof, 4),
             "seen": judge.seen,
             "days": len(judge.days),
+            "day_effect": day_effect(judge.days),
             **_sums(judge),
         }
         for judge in rollout.judges

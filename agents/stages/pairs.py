@@ -79,6 +79,25 @@ def with_pairs(
     )
 
 
+def day_effect(days: tuple[DayDifference, ...]) -> float | None:
+    """By what factor correlated days inflate the variance of the mean difference.
+
+    Variance of the daily means about their mean, over the mean of s²/n within a day.
+    """
+    usable = [day for day in days if day.clusters >= 2]
+    if len(usable) < 3:
+        return None
+    means = [day.total / day.clusters for day in usable]
+    centre = sum(means) / len(means)
+    between = sum((mean - centre) ** 2 for mean in means) / (len(means) - 1)
+    within = [
+        max(0.0, day.squares - day.total**2 / day.clusters) / (day.clusters - 1) / day.clusters
+        for day in usable
+    ]
+    expected = sum(within) / len(within)
+    return between / expected if expected > 0 else None
+
+
 def _capped(before: float, now: float) -> float:
     """Evidence over its threshold, after a batch: it may fall at once and rises by steps."""
     return min(now, max(before, 0.0) + 1 / BATCHES_MIN)

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from agents.stages.pairs import day_effect
 from agents.stages.routing import routing_of
-from agents.stages.state import DayDifference, LifecycleState, Stage
+from agents.stages.state import LifecycleState, Stage
 from policies.specs import ModelSpec
 
 
@@ -49,25 +50,6 @@ def stage_view(state: LifecycleState, spec: ModelSpec) -> dict[str, Any]:
         "barred": list(state.barred),
         "epoch": state.epoch,
     }
-
-
-def day_effect(days: tuple[DayDifference, ...]) -> float | None:
-    """By what factor correlated days inflate the variance of the mean difference.
-
-    Variance of the daily means about their mean, over the mean of s²/n within a day.
-    """
-    usable = [day for day in days if day.clusters >= 2]
-    if len(usable) < 3:
-        return None
-    means = [day.total / day.clusters for day in usable]
-    centre = sum(means) / len(means)
-    between = sum((mean - centre) ** 2 for mean in means) / (len(means) - 1)
-    within = [
-        max(0.0, day.squares - day.total**2 / day.clusters) / (day.clusters - 1) / day.clusters
-        for day in usable
-    ]
-    expected = sum(within) / len(within)
-    return between / expected if expected > 0 else None
 
 
 def _shares(state: LifecycleState, spec: ModelSpec) -> tuple[float, float]:

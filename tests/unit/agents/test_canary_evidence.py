@@ -9,9 +9,8 @@ import pytest
 from agents.events import LATENCY, Arm, ArmCounts, ArmsObserved, PairsJoined
 from agents.stages import evidence
 from agents.stages.levels import Levels
-from agents.stages.pairs import LOSSES, differences
+from agents.stages.pairs import LOSSES, day_effect, differences
 from agents.stages.state import Judge
-from agents.stages.view import day_effect
 from detectors.sketches.positive import PositiveLayout
 from policies.metrics import METRICS
 from policies.specs import CanarySpec, JudgeSpec, StepSpec
