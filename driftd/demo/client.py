@@ -8,7 +8,12 @@ from typing import Any
 
 import msgspec
 
+from driftd.clock import steady_now
+
 _TIMEOUT_S = 60.0
+IDLE_MAX_S = 20.0
+"""A connection that was idle for longer is not used again: while the replay stands still for a
+training, the server ends it (after 75 s), and a request on it would fail without being answered."""
 
 
 class Answer(msgspec.Struct):
@@ -66,7 +71,8 @@ class PredictClient:
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
+        idle, self._local.used = steady_now() - getattr(self._local, "used", 0.0), steady_now()
+        if connection is None or idle > IDLE_MAX_S:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
             self._local.connection = connection
             self._opened.append(connection)

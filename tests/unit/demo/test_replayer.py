@@ -201,6 +201,23 @@ def test_a_failed_request_is_counted_and_not_sent_again(world: World, port: int)
     assert math.isnan(schedule.scores[5])
 
 
+def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    world: World, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"ts": SINCE, "subject": "JFK-1", "ids": ["1"]}).encode()
+    server = PredictClient(port)
+
+    def connections(requests: int) -> int:
+        for _ in range(requests):
+            assert server.predict(body) is not None
+        return len(server._opened)
+
+    assert connections(3) == 1
+    monkeypatch.setattr("driftd.demo.client.IDLE_MAX_S", -1.0)
+    assert connections(1) == 2
+    server.close()
+
+
 def test_a_server_that_is_gone_is_a_failed_request() -> None:
     assert PredictClient(1).predict(b"{}") is None
     assert DaemonClient(1, "m").pulse() is None
