@@ -202,7 +202,7 @@ def test_a_failed_request_is_counted_and_not_sent_again(world: World, port: int)
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(
-    world: World, port: int, monkeypatch: pytest.MonkeyPatch
+    port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = json.dumps({"ts": SINCE, "subject": "JFK-1", "ids": ["1"]}).encode()
     server = PredictClient(port)
