@@ -148,3 +148,7 @@ class PublishDecisions(Command, frozen=True, kw_only=True, tag="decisions"):
     so that a decision that was committed is published whatever is killed when."""
 
     decisions: tuple[Decided, ...]
+
+
+# Kinds of commands on whose end no decision depends: they make no model busy, and it is not told.
+SIDE_KINDS = frozenset({"decisions"})

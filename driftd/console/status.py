@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from agents.commands import SIDE_KINDS
 from agents.lifecycle import rollout_open, stage_view
 from agents.snapshot import Snapshot
 from driftd.store.rows import DecisionRow, Pulse
@@ -12,8 +13,6 @@ from driftd.store.store import Store
 from policies.specs import ModelSpec
 
 DECISIONS_SHOWN = 50
-# Commands after whose end nothing in the story changes: they do not make a model busy.
-SIDE_COMMANDS = frozenset({"decisions"})
 
 
 def model_pulse(store: Store, spec: ModelSpec) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def model_pulse(store: Store, spec: ModelSpec) -> dict[str, Any]:
 
 
 def _busy(pulse: Pulse) -> bool:
-    return pulse.inbox > 0 or bool(set(pulse.commands) - SIDE_COMMANDS)
+    return pulse.inbox > 0 or bool(set(pulse.commands) - SIDE_KINDS)
 
 
 def model_status(store: Store, spec: ModelSpec, decisions: int = DECISIONS_SHOWN) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def model_status(store: Store, spec: ModelSpec, decisions: int = DECISIONS_SHOWN
             {"op_id": c.op_id, "kind": c.kind, "state": c.state, "attempt": c.attempt,
              "reason": c.reason}
             for c in status.outbox
-            if c.kind not in SIDE_COMMANDS
+            if c.kind not in SIDE_KINDS
         ],
     }  # fmt: skip
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from agents.commands import AnyCommand, PublishDecisions, SetTraffic
+from agents.commands import SIDE_KINDS, AnyCommand, PublishDecisions, SetTraffic
 from agents.events import Outcome
 from driftd.clock import wall_now
 from driftd.errors import OutsideError, RefusedError, UnreachableError
@@ -30,7 +30,6 @@ RENEW_S = 2.0
 POLL_S = 1.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 60.0
 IN_FLIGHT_MAX = 32
-PUBLICATION = "decisions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +200,7 @@ class Executor:
             dict(ended.result),
             ended.reason,
             # A published decision is the end of it: told to the agents it would be the next one.
-            tell=row.kind != PUBLICATION,
+            tell=row.kind not in SIDE_KINDS,
         )
         self._complaints.over(row.op_id)
         if not mine:
@@ -212,7 +211,7 @@ class Executor:
             "end command", op_id=row.op_id, kind=row.kind, outcome=ended.outcome,
             why=ended.reason or None,
         )  # fmt: skip
-        if row.kind != PUBLICATION:
+        if row.kind not in SIDE_KINDS:
             self._on_ended(row.model)
 
     async def _postpone(

@@ -41,8 +41,8 @@ class Rows:
 
 
 class Session:
-    """A step of one model. ``hold`` keeps buckets open (event clock: while a command is in flight,
-    event time stands still for the model, so that a story does not depend on the wall clock)."""
+    """A step of one model. ``event_clock``: once a command is decided on, later buckets stay open
+    until it has ended, so that a story does not depend on the wall clock."""
 
     def __init__(
         self, draft: Draft, row: ModelRow, work: Work, marks: Marks, *, event_clock: bool

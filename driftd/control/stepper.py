@@ -11,6 +11,7 @@ import structlog
 
 from agents.alerter import Alert, Alerter, Links
 from agents.codec import layout_marks
+from agents.commands import SIDE_KINDS
 from agents.events import PaneClosed
 from agents.lifecycle import Lifecycle
 from agents.snapshot import Snapshot
@@ -31,9 +32,6 @@ from driftd.telemetry import Metrics
 from policies.specs import ModelSpec
 
 log = structlog.get_logger()
-
-# Commands whose effect no later bucket depends on; event time need not wait for them.
-SIDE_COMMANDS = frozenset({"decisions"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +108,7 @@ class Stepper:
         return StepOutcome(name="written", commands=len(write.outbox), again=again, alerts=alerts)
 
     def _in_flight(self, model: str) -> bool:
-        return any(row.kind not in SIDE_COMMANDS for row in self._store.outbox.open(model))
+        return any(row.kind not in SIDE_KINDS for row in self._store.outbox.open(model))
 
     def _work(self, spec: ModelSpec, row: ModelRow) -> Work:
         return self._store.control.work(
