@@ -7,7 +7,7 @@ from aiokafka.helpers import create_ssl_context
 from faust.auth import SASLCredentials, SSLCredentials
 
 from driftd.errors import MistakeError, UnreachableError
-from driftd.settings import KafkaSettings
+from driftd.sections import KafkaSettings
 
 
 def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:

@@ -6,139 +6,32 @@ variable that holds one.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import Field
 
 from driftd.errors import MistakeError
+from driftd.sections import (
+    AlertmanagerSettings,
+    FilePath,
+    HttpSettings,
+    IngestSettings,
+    KafkaSettings,
+    LimitSettings,
+    MlflowSettings,
+    PrometheusSettings,
+    RouterSettings,
+    TopicSettings,
+    TrainerSettings,
+    Variable,
+)
 from driftd.yamlfile import Located, parse_yaml
 from policies.clashes import Platform
-from policies.fields import Count, Document, Name, Share, Size, Span, Word, matching
+from policies.fields import Document, Name, Word
 from policies.mistakes import Mistake
 from policies.strict import read
-from policies.units import said
 
 _SQLITE = "sqlite:///"
-
-
-def _path(value: object) -> Path:
-    if not isinstance(value, str | Path) or not str(value):
-        raise ValueError(f"must be a path, not {said(value)}")
-    return Path(value)
-
-
-FilePath = Annotated[
-    Path, BeforeValidator(_path), PlainSerializer(str), WithJsonSchema({"type": "string"})
-]
-Variable = Annotated[
-    str, matching(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of an environment variable")
-]
-"""The name of an environment variable."""
-Url = Annotated[str, matching(r"^https?://[^\s/]+", "a URL such as http://127.0.0.1:9093")]
-Positive = Annotated[int, Field(ge=1)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-
-
-class SecuritySettings(Document):
-    """How clients prove themselves to Kafka."""
-
-    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    username: str = ""
-    password_env: Variable = "DRIFTD_KAFKA_PASSWORD"  # noqa: S105 - a name as well
-    ca_file: FilePath | None = None
-
-
-class KafkaSettings(Document):
-    """Where the brokers are. ``session_timeout``: how soon a dead worker is noticed."""
-
-    bootstrap: Word = "127.0.0.1:9092"
-    session_timeout_s: Span = Field(default=4.0, alias="session_timeout")
-    security: SecuritySettings = Field(default_factory=SecuritySettings)
-
-
-class TopicSettings(Document):
-    """The daemon's own topics; those of events stand in the policies."""
-
-    control: Word = "driftd.control"
-    traffic: Word = "driftd.traffic"
-    decisions: Word = "driftd.decisions"
-    dead_letters: Word = "driftd.dead_letters"
-    control_partitions: Positive = 8
-
-
-class MlflowSettings(Document):
-    """The model registry. ``deadline`` bounds every call, retries included."""
-
-    tracking_uri: Word = "http://127.0.0.1:5000"
-    deadline_s: Span = Field(default=20.0, alias="deadline")
-
-
-class HttpSettings(Document):
-    """The API. Without a token in ``token_env`` only a loopback ``host`` is listened on."""
-
-    host: Word = "127.0.0.1"
-    port: Port = 8321
-    token_env: Variable = "DRIFTD_TOKEN"  # noqa: S105 - the name of a variable, not a secret
-
-
-class IngestSettings(Document):
-    """How events are read. ``sample``: the share of ids kept to be joined with their labels;
-    ``future``: how far ahead of the broker's clock an event may be."""
-
-    flush_s: Span = Field(default=5.0, alias="flush")
-    flush_canary_s: Span = Field(default=1.0, alias="flush_canary")
-    buffer_events: Positive = 20_000
-    record_limit_bytes: Size = Field(default=2**20, alias="record_limit")
-    future_s: Span = Field(default=3_600.0, alias="future")
-    sample: Share = 0.05
-    dead_letters: Literal["none", "raw"] = "none"
-
-
-class LimitSettings(Document):
-    """What the fleet may do at once; 0 stops it."""
-
-    trainings_at_once: Count = 1
-    rollouts_at_once: Count = 4
-
-
-class TrainerSettings(Document):
-    """A way to train. ``kind``: one of the shelf in ``driftd.trainers``. A ``subprocess`` runs
-    ``command`` with ``env`` and the variables named in ``pass_env`` only."""
-
-    kind: Name = "subprocess"
-    command: list[str] = Field(default_factory=list)
-    env: dict[Variable, str] = Field(default_factory=dict)
-    pass_env: list[Variable] = Field(default_factory=lambda: ["PATH"])
-    run_timeout_s: Span = Field(default=1_800.0, alias="run_timeout")
-    queue_timeout_s: Span = Field(default=3_600.0, alias="queue_timeout")
-    memory_bytes: Size = Field(default=4 * 2**30, alias="memory")
-
-
-class RouterSettings(Document):
-    """Who splits the traffic. ``kind``: one of the shelf in ``driftd.routers``; ``driftd`` is our
-    own server, which follows ``topics.traffic``, a ``webhook`` is told by HTTP at ``url``."""
-
-    kind: Name = "driftd"
-    url: Url | None = None
-    token_env: Variable | None = None
-    deadline_s: Span = Field(default=10.0, alias="deadline")
-
-
-class AlertmanagerSettings(Document):
-    """Every URL gets every alert; ``resend`` repeats what still burns."""
-
-    urls: list[Url] = Field(default_factory=list)
-    resend_s: Span = Field(default=60.0, alias="resend")
-
-
-class PrometheusSettings(Document):
-    """Where rules with ``query: NAME`` are asked. The PromQL stands here, so that whoever edits a
-    policy cannot run one of their own."""
-
-    url: Url = "http://127.0.0.1:9090"
-    deadline_s: Span = Field(default=5.0, alias="deadline")
-    queries: dict[Name, Word] = Field(default_factory=dict)
 
 
 class Settings(Document):

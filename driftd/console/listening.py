@@ -5,7 +5,7 @@ import socket
 from errno import EADDRINUSE
 
 from driftd.errors import MistakeError
-from driftd.settings import HttpSettings
+from driftd.sections import HttpSettings
 
 
 def token_of(http: HttpSettings) -> str | None:

@@ -1,6 +1,6 @@
 """What the fleet may do at once: a command over a limit waits for its turn."""
 
-from driftd.settings import LimitSettings
+from driftd.sections import LimitSettings
 from driftd.store.rows import OutboxRow
 from driftd.store.store import Store
 

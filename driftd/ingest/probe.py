@@ -14,7 +14,7 @@ from driftd.clock import steady_now
 from driftd.errors import UnreachableError
 from driftd.ingest.limits import FETCH_WAIT_MS, POLL_MS, REQUEST_MS
 from driftd.kafka import aiokafka_options
-from driftd.settings import KafkaSettings
+from driftd.sections import KafkaSettings
 from driftd.store.moves import Witness
 
 

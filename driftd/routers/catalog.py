@@ -9,7 +9,8 @@ from driftd.kafka import librdkafka_options
 from driftd.routers.contract import Router
 from driftd.routers.driftd_traffic import DriftdTraffic
 from driftd.routers.webhook import Webhook
-from driftd.settings import RouterSettings, Settings
+from driftd.sections import RouterSettings
+from driftd.settings import Settings
 
 # What builds a router from its section of the settings and all of them.
 Build = Callable[[RouterSettings, Settings], Router]

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 
 from driftd.errors import MistakeError
-from driftd.settings import Settings, TrainerSettings
+from driftd.sections import TrainerSettings
+from driftd.settings import Settings
 from driftd.trainers.contract import Trainer
 from driftd.trainers.subprocess import SubprocessTrainer
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from driftd.clock import steady_now
 from driftd.demo.broker import EmbeddedBroker, start_broker
 from driftd.kafka import cannot_bootstrap
-from driftd.settings import KafkaSettings
+from driftd.sections import KafkaSettings
 from policies.specs import EventsSpec
 from tests.support.ingesting import (
     MODEL,

@@ -14,7 +14,7 @@ from driftd.control import executor as module
 from driftd.control.executor import Ended, Executor
 from driftd.control.limits import FleetLimits
 from driftd.errors import RefusedError, UnreachableError
-from driftd.settings import LimitSettings
+from driftd.sections import LimitSettings
 from driftd.store.migrate import migrate
 from driftd.store.rows import OutboxRow, StepWrite
 from driftd.store.store import Store, open_store

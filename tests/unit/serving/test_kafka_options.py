@@ -8,7 +8,7 @@ import pytest
 
 from driftd.errors import MistakeError
 from driftd.kafka import aiokafka_options, librdkafka_options
-from driftd.settings import KafkaSettings
+from driftd.sections import KafkaSettings
 
 
 def kafka(**security: Any) -> KafkaSettings:
