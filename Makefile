@@ -7,7 +7,7 @@ NAME ?=
 export MPLBACKEND := Agg
 export PYTHONPATH := $(CURDIR):$(CURDIR)/recorder
 .DEFAULT_GOAL := help
-.PHONY: help demo test check accept bench format lock clean
+.PHONY: help demo test stack check accept bench format lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -30,8 +30,13 @@ $(VENV)/.dev: requirements/dev.txt $(BIN)/uv
 demo: $(VENV)/.demo  ## watch the loop close on a year of real flights (about 3 minutes)
 	@$(BIN)/driftd demo $(ARGS)
 
-test: $(VENV)/.dev  ## unit, contract, integration and scenario tests
+test: $(VENV)/.dev  ## unit, contract, integration and scenario tests; they run against real servers
+	@$(BIN)/python -m stack.install
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+stack: $(VENV)/.dev  ## the real services with demo traffic, to play with; prints where they are
+	@$(BIN)/python -m stack.install
+	@$(BIN)/python -m stack.play $(ARGS)
 
 check: $(VENV)/.dev  ## lint, types, layers
 	@$(BIN)/ruff format --check -q .
@@ -45,6 +50,7 @@ accept: $(VENV)/.dev  ## the long demonstrations: other seeds, shuffled labels, 
 
 bench: $(VENV)/.dev  ## one benchmark: make bench NAME=ingest
 	@test -n "$(NAME)" || { echo "say which: make bench NAME=$$(ls benchmarks | sed -n 's/\.py$$//p' | grep -v __init__ | paste -sd'|')"; exit 2; }
+	@$(BIN)/python -m stack.install
 	@$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
 
 format: $(VENV)/.dev  ## put the code into its one form

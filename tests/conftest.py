@@ -1,13 +1,51 @@
-"""Fixtures that start real servers, once a test session."""
+"""Fixtures that start real servers, once a test session and only where a test asks for one."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from driftd.demo.children import Children
+from stack.kafka import Kafka
+from stack.postgres import Postgres
+from stack.s3 import S3
 from tests.support.mlflow_server import mlflow_server
 
 # Helpers and scripts that tests run as children: they hold no tests and no examples.
 collect_ignore_glob = ["support/*.py", "integration/serving_models.py"]
+
+
+@pytest.fixture(scope="session")
+def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
+    """The session's server processes; they end with it."""
+    started = Children(tmp_path_factory.mktemp("servers"))
+    try:
+        yield started
+    finally:
+        started.stop_all()
+
+
+@pytest.fixture(scope="session")
+def kafka(children: Children) -> Kafka:
+    """A real broker without security; each test makes topics of its own names."""
+    broker = Kafka(children, children.directory / "kafka")
+    broker.start()
+    return broker
+
+
+@pytest.fixture(scope="session")
+def postgres(children: Children) -> Postgres:
+    """A real PostgreSQL; each test makes a database of its own name."""
+    server = Postgres(children, children.directory / "postgres")
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def s3(children: Children) -> S3:
+    """An S3 service; each test makes a bucket of its own name."""
+    server = S3(children)
+    server.start()
+    return server
 
 
 @pytest.fixture(scope="session")
