@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agents.incidents import Incident, Kind
+from agents.incidents import Incident, Kind, State
 from policies.specs import ModelSpec
 
 RESEND_S = 60.0
@@ -19,6 +19,13 @@ ALERT_NAMES: Mapping[Kind, str] = {
     "input_drift": "DriftdInputDrift",
     "operational": "DriftdOperational",
     "quality": "DriftdQuality",
+}
+
+
+# What people answered stands first in the notification of the end.
+_ANSWERED: Mapping[State, str] = {
+    "accepted": "Answered: accepted as the new normal.",
+    "false_alarm": "Answered: a false alarm.",
 }
 
 
@@ -131,22 +138,26 @@ class Alerter:
             return True
         if (before.ended is None) != (after.ended is None):
             return True
+        if after.ended is None and self._annotations(before) != self._annotations(after):
+            return True  # More streams, another cause: people should not read last minute's news.
         # A wall clock that was set back must not silence an alert until it has caught up.
         return not 0 <= now_wall - before.sent < self._resend_s
 
-    def _alert(self, sending: Sending, now_wall: float) -> Alert:
+    def _annotations(self, sending: Sending) -> dict[str, str]:
         incident = sending.incident
-        report = self._links.filled(self._links.report, incident)
-        runbook = self._links.filled(self._links.runbook, incident)
         annotations = {
             "summary": incident.summary,
             "description": describe(incident),
             "onset": _iso(incident.onset),
             "streams": ", ".join(moved.stream for moved in incident.streams),
             "incident_id": incident.incident_id,
-            "report_url": report,
-            "runbook_url": runbook,
+            "report_url": self._links.filled(self._links.report, incident),
+            "runbook_url": self._links.filled(self._links.runbook, incident),
         }
+        return {name: text for name, text in annotations.items() if text}
+
+    def _alert(self, sending: Sending, now_wall: float) -> Alert:
+        incident = sending.incident
         return Alert(
             labels={
                 "alertname": ALERT_NAMES[incident.kind],
@@ -155,10 +166,10 @@ class Alerter:
                 "severity": _severity(sending),
                 "owner": self._spec.owner or "none",
             },
-            annotations={name: text for name, text in annotations.items() if text},
+            annotations=self._annotations(sending),
             starts_at=sending.started,
             ends_at=now_wall + LIFE_S if sending.ended is None else sending.ended,
-            link=report,
+            link=self._links.filled(self._links.report, incident),
         )
 
 
@@ -167,6 +178,8 @@ def describe(incident: Incident) -> str:
     lines = [moved.how or moved.stream for moved in incident.streams]
     if incident.cause:
         lines.insert(0, f"Probable cause: {incident.cause}.")
+    if incident.state in _ANSWERED:
+        lines.insert(0, _ANSWERED[incident.state])
     return "\n".join(lines)
 
 

@@ -5,19 +5,40 @@ their unit and without the suffix. Secrets never stand here: a setting names the
 variable that holds one.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from policies.fields import Count, Document, Name, Share, Size, Span, Word, matching
 from policies.units import said
+
+# A string of PromQL, in any of its three kinds of quotes.
+QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 
 
 def _path(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError(f"must be a path, not {said(value)}")
     return Path(value)
+
+
+def _promql(text: str) -> str:
+    outside = QUOTED.sub("", text)
+    if "$model" in outside:
+        raise ValueError('$model stands outside quotes; write {model="$model"}')
+    unknown = sorted(set(re.findall(r"\$\w+", text)) - {"$model"})
+    if unknown:
+        raise ValueError(f"there is no {unknown[0]}; only $model is filled in")
+    return text
 
 
 FilePath = Annotated[
@@ -28,18 +49,34 @@ Variable = Annotated[
 ]
 """The name of an environment variable."""
 Url = Annotated[str, matching(r"^https?://[^\s/]+", "a URL such as http://127.0.0.1:9093")]
+Promql = Annotated[Word, AfterValidator(_promql)]
+"""A query whose ``$model`` stands in quotes."""
 Positive = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
+class OAuthSettings(Document):
+    """Where clients get a token (client credentials of OAuth 2)."""
+
+    token_url: Url | None = None
+    client_id: str = ""
+    client_secret_env: Variable = "DRIFTD_KAFKA_CLIENT_SECRET"  # noqa: S105 - a name as well
+    scope: str = ""
+
+
 class SecuritySettings(Document):
-    """How clients prove themselves to Kafka."""
+    """How clients prove themselves to Kafka. ``ca_file``: who vouches for the brokers, where the
+    system's authorities do not; a certificate with its key is the client's own."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "SCRAM-SHA-512"
     username: str = ""
     password_env: Variable = "DRIFTD_KAFKA_PASSWORD"  # noqa: S105 - a name as well
+    oauth: OAuthSettings | None = None
     ca_file: FilePath | None = None
+    certificate_file: FilePath | None = None
+    key_file: FilePath | None = None
+    key_password_env: Variable | None = None
 
 
 class KafkaSettings(Document):
@@ -51,13 +88,18 @@ class KafkaSettings(Document):
 
 
 class TopicSettings(Document):
-    """The daemon's own topics; those of events stand in the policies."""
+    """The daemon's own topics; those of events stand in the policies. ``replication``: copies of
+    each, 0 for the brokers' default; ``decisions_kept``: how long they stay, for ever where it is
+    left out. Both count when ``driftd topics create`` makes a topic."""
 
     control: Word = "driftd.control"
     traffic: Word = "driftd.traffic"
     decisions: Word = "driftd.decisions"
     dead_letters: Word = "driftd.dead_letters"
     control_partitions: Positive = 8
+    replication: Count = 0
+    decisions_kept_s: Span | None = Field(default=None, alias="decisions_kept")
+    dead_letters_kept_s: Span = Field(default=1_209_600.0, alias="dead_letters_kept")
 
 
 class MlflowSettings(Document):
@@ -68,10 +110,12 @@ class MlflowSettings(Document):
 
 
 class HttpSettings(Document):
-    """The API. Without a token in ``token_env`` only a loopback ``host`` is listened on."""
+    """The API. Without a token in ``token_env`` only a loopback ``host`` is listened on.
+    ``public_url``: where people reach it, for the links in alerts."""
 
     host: Word = "127.0.0.1"
     port: Port = 8321
+    public_url: Url | None = None
     token_env: Variable = "DRIFTD_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 
 
@@ -118,17 +162,47 @@ class RouterSettings(Document):
     deadline_s: Span = Field(default=10.0, alias="deadline")
 
 
-class AlertmanagerSettings(Document):
-    """Every URL gets every alert; ``resend`` repeats what still burns."""
+class AccessSettings(Document):
+    """How we prove ourselves to a server of HTTP: by name and password, by a bearer token, by a
+    certificate; ``ca_file``: who signed its own, where the system does not know."""
+
+    username: str = ""
+    password_env: Variable | None = None
+    token_env: Variable | None = None
+    ca_file: FilePath | None = None
+    certificate_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if bool(self.username) != bool(self.password_env):
+            raise ValueError("username and password_env belong together; give both or neither")
+        if self.username and self.token_env:
+            raise ValueError("has a username and a token_env; a server asks for one of them")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together; give both or neither")
+        return self
+
+    def relative_to(self, folder: Path) -> Self:
+        """The same with its files taken from ``folder``."""
+        files = ("ca_file", "certificate_file", "key_file")
+        given = {name: getattr(self, name) for name in files if getattr(self, name) is not None}
+        return self.model_copy(update={name: folder / path for name, path in given.items()})
+
+
+class AlertmanagerSettings(AccessSettings):
+    """Every URL gets every alert; ``resend`` repeats what still burns. ``runbook_url``: where
+    ``docs/runbooks`` can be read; ``{kind}`` in it is filled in, else ``/KIND.md`` is added."""
 
     urls: list[Url] = Field(default_factory=list)
     resend_s: Span = Field(default=60.0, alias="resend")
+    runbook_url: Url | None = None
 
 
-class PrometheusSettings(Document):
+class PrometheusSettings(AccessSettings):
     """Where rules with ``query: NAME`` are asked. The PromQL stands here, so that whoever edits a
-    policy cannot run one of their own."""
+    policy cannot run one of their own; ``"$model"`` in it is the model that the policy is of."""
 
     url: Url = "http://127.0.0.1:9090"
     deadline_s: Span = Field(default=5.0, alias="deadline")
-    queries: dict[Name, Word] = Field(default_factory=dict)
+    queries: dict[Name, Promql] = Field(default_factory=dict)

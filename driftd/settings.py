@@ -25,6 +25,7 @@ from driftd.sections import (
     TrainerSettings,
     Variable,
 )
+from driftd.security import security_mistakes
 from driftd.yamlfile import Located, parse_yaml
 from policies.clashes import Platform
 from policies.fields import Document, Name, Word
@@ -32,6 +33,7 @@ from policies.mistakes import Mistake
 from policies.strict import read
 
 _SQLITE = "sqlite:///"
+_SECURITY_FILES = ("ca_file", "certificate_file", "key_file")
 
 
 class Settings(Document):
@@ -73,8 +75,9 @@ class Settings(Document):
             store = f"{_SQLITE}{folder / file}"
         if "://" not in archive:
             archive = str(folder / archive)
-        if security.ca_file is not None:
-            security = security.model_copy(update={"ca_file": folder / security.ca_file})
+        given = {key: getattr(security, key) for key in _SECURITY_FILES}
+        files = {key: folder / file for key, file in given.items() if file is not None}
+        security = security.model_copy(update=files)
         return self.model_copy(
             update={
                 "store": store,
@@ -82,6 +85,8 @@ class Settings(Document):
                 "policies": folder / self.policies,
                 "work": folder / self.work,
                 "kafka": self.kafka.model_copy(update={"security": security}),
+                "alertmanager": self.alertmanager.relative_to(folder),
+                "prometheus": self.prometheus.relative_to(folder),
             }
         )
 
@@ -124,11 +129,9 @@ def load_settings(path: Path) -> Settings:
 
 def _combinations(settings: Settings) -> list[Mistake]:
     """What is right by itself and cannot be together."""
-    found = []
-    security, ingest, topics = settings.kafka.security, settings.ingest, settings.topics
-    if security.protocol.startswith("SASL") and not security.username:
-        why = f"is missing; {security.protocol} needs one"
-        found.append(Mistake(("kafka", "security", "username"), why, about="section"))
+    found: list[Mistake] = []
+    ingest, topics = settings.ingest, settings.topics
+    found += security_mistakes(settings.kafka.security)
     if ingest.flush_canary_s > ingest.flush_s:
         why = "is longer than flush; a canary is looked at more often, not less"
         found.append(Mistake(("ingest", "flush_canary"), why))

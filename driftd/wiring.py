@@ -13,14 +13,13 @@ import uvicorn
 from aiokafka import AIOKafkaProducer
 from prometheus_client import generate_latest
 
-from agents.alerter import Links
 from driftd.clients.alertmanager import AlertmanagerClient
 from driftd.clients.registry import Registry
 from driftd.clock import steady_now
 from driftd.console.api import Desk, make_api
 from driftd.console.collector import StoreCollector
 from driftd.console.listening import token_of
-from driftd.control.alerts import Alerts
+from driftd.control.alerts import Alerts, links_of
 from driftd.control.doorbell import Bell, Doorbell, Ownership, make_app
 from driftd.control.executor import Executor
 from driftd.control.handlers import World, handlers
@@ -106,14 +105,16 @@ def build(settings: Settings, listening: socket.socket) -> Daemon:
     bell = _bell(settings, doorbell, ownership, producer)
     # Publications come from worker threads.
     book = PolicyBook(store, settings.platform(), on_published=_threadsafe(bell))
-    alerts = Alerts(alertmanager := AlertmanagerClient(settings.alertmanager.urls), metrics)
+    told = settings.alertmanager
+    alertmanager = AlertmanagerClient(told.urls, access=told)
+    alerts = Alerts(alertmanager, metrics, owns=ownership.owns)
     world = _world(settings, store, book, producer)
     ingest = Ingest(
         settings, store, book.specs, metrics, on_flushed=lambda models: bell.ring(*models)
     )
     executor = _executor(settings, world, metrics, bell, ingest)
     control = Control(
-        _stepper(settings, world, book, metrics),
+        _stepper(settings, world, book, metrics, listening.getsockname()[1]),
         executor,
         doorbell,
         ownership,
@@ -195,14 +196,16 @@ def _world(settings: Settings, store: Store, book: PolicyBook, producer: AIOKafk
     )
 
 
-def _stepper(settings: Settings, world: World, book: PolicyBook, metrics: Metrics) -> Stepper:
+def _stepper(
+    settings: Settings, world: World, book: PolicyBook, metrics: Metrics, port: int
+) -> Stepper:
     return Stepper(
         world.store,
         book,
         world.archive,
         metrics,
         event_clock=settings.clock == "event",
-        links=Links(),
+        links=links_of(settings.http, settings.alertmanager, port),
         resend_s=settings.alertmanager.resend_s,
         worker=_worker(),
     )

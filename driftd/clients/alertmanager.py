@@ -10,8 +10,11 @@ from typing import Any, Self
 import httpx
 
 from agents.alerter import Alert
+from driftd.clients.access import http_options, why_not, why_unreached
 from driftd.errors import OutsideError, RefusedError, UnreachableError
+from driftd.sections import AccessSettings
 
+SECTION = "alertmanager"
 TIMEOUT_S = 5.0
 # What an answer may add to an error message; Alertmanager's own messages are one line.
 ANSWER_SHOWN_MAX = 200
@@ -39,19 +42,24 @@ class AlertmanagerClient:
     Alertmanager does not pass alerts on to its peers (only silences and notification logs are
     gossiped), so that each instance must be told: https://prometheus.io/docs/alerting/latest/
     high_availability/. Use within one event loop and close it: ``async with`` or ``aclose``.
+    Raises ``MistakeError`` when ``access`` names a secret or a file that is not there.
     """
 
     def __init__(
         self,
         urls: Sequence[str],
         *,
+        access: AccessSettings | None = None,
         timeout_s: float = TIMEOUT_S,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._urls = tuple(httpx.URL(url.rstrip("/") + "/api/v2/alerts") for url in urls)
         self._timeout_s = timeout_s
         # A proxy of the environment must not stand between the daemon and its alerts unasked.
-        self._client = httpx.AsyncClient(timeout=timeout_s, transport=transport, trust_env=False)
+        options = http_options(access or AccessSettings(), SECTION)
+        self._client = httpx.AsyncClient(
+            timeout=timeout_s, transport=transport, trust_env=False, **options
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,11 +105,10 @@ class AlertmanagerClient:
                 url=shown, error=UnreachableError(f"no answer within {self._timeout_s:g} s")
             )
         except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-            return Failure(url=shown, error=UnreachableError(why))
+            return Failure(url=shown, error=UnreachableError(why_unreached(error, SECTION)))
         if answer.is_success:
             return None
-        why = f"HTTP {answer.status_code} {answer.text[:ANSWER_SHOWN_MAX]}".strip()
+        why = why_not(answer.status_code, SECTION, answer.text[:ANSWER_SHOWN_MAX])
         # 429 and the 5xx speak of the server's state, the other codes of what was sent.
         again = answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error
         return Failure(url=shown, error=UnreachableError(why) if again else RefusedError(why))
