@@ -80,3 +80,10 @@ def answers(url: str, *, timeout_s: float = 5.0) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
+
+
+def fetch(url: str, *, timeout_s: float = 30.0) -> str:
+    """The text behind a URL. Raises ``OSError`` when nobody answers well."""
+    with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+        text: str = answer.read().decode()
+    return text

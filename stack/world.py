@@ -128,7 +128,11 @@ class World:
         command = driftd_command("run", "--settings", str(self.settings_file(worker)), *arguments)
         self.children.start(worker, command)
         if wait:
-            self.children.wait_until(worker, lambda: self.is_ready(worker), READY_S)
+            self.wait_for_worker(worker)
+
+    def wait_for_worker(self, worker: str) -> None:
+        """Return when it takes part."""
+        self.children.wait_until(worker, lambda: self.is_ready(worker), READY_S)
 
     def is_ready(self, worker: str) -> bool:
         """Whether it takes part."""

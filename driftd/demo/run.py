@@ -117,7 +117,7 @@ def _set(
     schedule = Schedule(flights, options.stream_from, options.stream_until, options.seed)
     _check_retention(schedule)
     wait_for_mlflow(children, ports.mlflow)
-    train_champion(children, directory / "january", ports, options.seed)
+    train_champion(children, directory / "january", ports.tracking_uri, options.seed)
     start_daemon(children, settings)
     ready = start_server(children, settings)
     daemon = DaemonClient(ports.daemon, MODEL)

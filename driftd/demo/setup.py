@@ -78,10 +78,10 @@ def write_january(folder: Path, january: pd.DataFrame) -> None:
     (folder / MANIFEST).write_text(json.dumps({"format": 1, "columns": kinds}))
 
 
-def train_champion(children: Children, data: Path, ports: Ports, seed: int) -> None:
+def train_champion(children: Children, data: Path, tracking_uri: str, seed: int) -> None:
     """Train version 1 as every later version is trained, log its profile, point the alias at it."""
     environment = {
-        "MLFLOW_TRACKING_URI": ports.tracking_uri,
+        "MLFLOW_TRACKING_URI": tracking_uri,
         "DRIFTD_REGISTRY_NAME": MODEL,
         "DRIFTD_OP_ID": FIRST_OP_ID,
         "DRIFTD_DATA": str(data.absolute()),
@@ -91,7 +91,7 @@ def train_champion(children: Children, data: Path, ports: Ports, seed: int) -> N
     profile = build_profile(data / TRAIN, version="1", positive=LATE, negative=ON_TIME)
     children.finish("champion", TRAIN_S)
     children.stop("champion")
-    registry = Registry(ports.tracking_uri)
+    registry = Registry(tracking_uri)
     registry.log_profile(MODEL, "1", profile.to_bytes())
     registry.move_champion(
         MoveAlias(

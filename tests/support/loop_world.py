@@ -70,7 +70,7 @@ def prepare(folder: Path) -> Path:
         flights = load_flights(folder / "flights.feather")
         write_january(folder / "january", flights[flights["hour_ts"] < STREAM_FROM])
         wait_for_mlflow(children, ports.mlflow)
-        train_champion(children, folder / "january", ports, seed=0)
+        train_champion(children, folder / "january", ports.tracking_uri, seed=0)
         script = Path(__file__).with_name("inverted_version.py")
         command = [sys.executable, str(script), str(EXAMPLES), str(folder / "january")]
         environment = {"MLFLOW_TRACKING_URI": ports.tracking_uri, "DRIFTD_REGISTRY_NAME": MODEL}
