@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +146,7 @@ def told(play: Play, since: dict[str, int]) -> dict[str, int]:
 
 def metrics(play: Play) -> dict[str, float]:
     """Counters of trouble, summed over workers, by name and labels."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for worker in WORKERS:
         try:
             text = fetch(f"http://127.0.0.1:{play.world.ports[worker]}/metrics")

@@ -109,7 +109,14 @@ def playing(folder: Path, *, day_s: float = DAY_S, policy: str = POLICY) -> Iter
         thread.start()
         stack.callback(thread.join)
         stack.callback(stop.set)
-        yield Play(world=world, hook=hook, prometheus=prometheus, traffic=traffic, server=server)
+        yield Play(
+            world=world,
+            hook=hook,
+            prometheus=prometheus,
+            traffic=traffic,
+            traffic_stop=stop,
+            server=server,
+        )
 
 
 def start_prometheus(world: World, server: str) -> Prometheus:
