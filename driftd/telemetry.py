@@ -2,13 +2,14 @@
 
 import logging
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from driftd.clock import steady_now
+from driftd.metrics import Metrics, count_all
+
+__all__ = ["Complaints", "Metrics", "RateLimit", "configure_logging", "count_all"]
 
 # In an outage aiokafka writes hundreds of lines a second; one library may say this much a minute.
 LINES_A_MINUTE_MAX = 60
@@ -98,33 +99,3 @@ class Complaints:
         """The trouble has ended; the next one is told at once."""
         self._said.pop(key, None)
         self._held.pop(key, None)
-
-
-class Metrics:
-    """The daemon's own series, on a registry of their own so that a test can have several."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.records = self._counter("records", "Kafka records counted", ["topic"])
-        self.rejected = self._counter("rejected", "Records that were rejected", ["topic", "reason"])
-        self.flushes = self._counter("flushes", "Ingest transactions", ["outcome"])
-        self.lag = Gauge(
-            "driftd_ingest_lag_records", "Records not yet counted", registry=self.registry
-        )
-        self.steps = self._counter("control_steps", "Control transactions", ["model", "outcome"])
-        self.commands = self._counter("commands", "Outbox commands ended", ["kind", "outcome"])
-        self.decisions = self._counter("decisions", "Decisions taken", ["model", "what"])
-        self.policy_refused = self._counter("policy_refused", "Bad policy files refused", ["file"])
-        self.alerts_sent = self._counter("alerts_sent", "Alerts sent", ["outcome"])
-        self.step_seconds = Histogram(
-            "driftd_control_step_seconds", "Time of one control step", registry=self.registry
-        )
-
-    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
-        return Counter(f"driftd_{name}", text, labels, registry=self.registry)
-
-
-def count_all(counter: Counter, amounts: Mapping[str, int], **labels: str) -> None:
-    """Add a bundle of amounts, each under its own ``reason``."""
-    for reason, amount in sorted(amounts.items()):
-        counter.labels(**labels, reason=reason).inc(amount)

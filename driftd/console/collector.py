@@ -1,36 +1,50 @@
 """What Prometheus reads of the models that this worker owns, rendered from the store at each scrape."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from threading import Lock
 
 import structlog
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from driftd.console.status import model_status
+from agents.snapshot import SnapshotError
+from driftd.clock import wall_now
+from driftd.console.families import Families
+from driftd.console.model_series import Known, ModelView, add_model
+from driftd.console.quality_window import QualityWindow
 from driftd.errors import DriftdError
+from driftd.metrics import Metrics
+from driftd.store.scrapes import Scraped
 from driftd.store.store import Store
+from driftd.telemetry import Complaints
 from policies.specs import ModelSpec
 
 log = structlog.get_logger()
 
-# A series for every feature of every model would drown Prometheus; the strongest are looked at.
-STREAMS_MAX = 10
-
 
 class StoreCollector(Collector):
-    """Gauges by model. Blocks on the store; one that is away is a 0 of ``driftd_store_up``."""
+    """Gauges by model, and the counters of ``metrics.by_model``, of the models that ``owns`` names.
+
+    Blocks on the store; one that is away is a 0 of ``driftd_store_up``. All models are read in one
+    transaction, and the state of one only when its revision has changed.
+    """
 
     def __init__(
         self,
         store: Store,
         specs: Callable[[], Mapping[str, ModelSpec]],
         owns: Callable[[str], bool],
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._specs = specs
         self._owns = owns
+        self._metrics = metrics
+        self._complaints = Complaints(log)
+        self._known: dict[str, Known] = {}
+        self._windows: dict[str, QualityWindow] = {}
+        self._one_at_a_time = Lock()
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not read the store."""
@@ -38,61 +52,71 @@ class StoreCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """All series, as of now."""
-        up = GaugeMetricFamily("driftd_store_up", "Whether the store could be read")
-        paused = GaugeMetricFamily("driftd_paused_all", "Whether everything is paused")
+        with self._one_at_a_time:
+            return self._collect()
+
+    def _collect(self) -> list[Metric]:
         try:
-            paused.add_metric([], float(self._store.flags.paused_all()))
-            models = [
-                model_status(self._store, spec, 0)
-                for name, spec in sorted(self._specs().items())
-                if self._owns(name)
-            ]
+            specs = self._specs()
+            owned = {name: spec for name, spec in sorted(specs.items()) if self._owns(name)}
+            for name in owned:
+                self._metrics.know(name)
+            scraped = self._read(owned)
         except DriftdError as error:
-            log.warning("miss scrape", why=str(error))
-            up.add_metric([], 0.0)
-            return [up]
-        up.add_metric([], 1.0)
-        return [up, paused, *_of_models(models)]
+            self._complaints.say("store", "miss scrape", why=str(error))
+            return [_gauge("store_up", "Whether the store could be read", 0.0)]
+        self._complaints.over("store")
+        return [
+            _gauge("store_up", "Whether the store could be read", 1.0),
+            _gauge("paused_all", "Whether everything is paused", scraped.paused_all),
+            _gauge("models", "Models whose policy is in force", len(specs)),
+            *self._gauges(owned, scraped).all(),
+            *_only(self._metrics.by_model, owned),
+        ]
+
+    def _read(self, owned: Mapping[str, ModelSpec]) -> Scraped:
+        # What another worker owns by now may change unseen; whoever gets it back reads it anew.
+        self._known = {name: one for name, one in self._known.items() if name in owned}
+        self._windows = {name: self._windows.get(name, QualityWindow()) for name in owned}
+        matured = {
+            name: window.newest
+            for name, window in self._windows.items()
+            if window.newest is not None
+        }
+        known = {name: one.revision for name, one in self._known.items()}
+        scraped = self._store.scrapes.read(owned, known, matured)
+        for name, rows in scraped.quality.items():
+            self._windows[name].add(rows)
+        for name, row in scraped.states.items():
+            try:
+                self._known[name] = Known.of(row)
+            except SnapshotError as error:
+                self._complaints.say(name, "leave model out of scrape", model=name, why=str(error))
+                self._known.pop(name, None)
+        return scraped
+
+    def _gauges(self, owned: Mapping[str, ModelSpec], scraped: Scraped) -> Families:
+        families, now = Families(), wall_now()
+        for name, spec in owned.items():
+            known = self._known.get(name)
+            if known is None:
+                # Published a moment ago: its first step has yet to come.
+                continue
+            view = ModelView(
+                spec=spec, known=known, window=self._windows[name], scraped=scraped, now=now
+            )
+            add_model(families, view)
+        return families
 
 
-def _of_models(models: list[dict[str, Any]]) -> list[Metric]:
-    stage = _family("stage", "The stage that a model is in", "model", "stage")
-    closed = _family("closed_timestamp_seconds", "Event time up to which all is known", "model")
-    held = _family("paused", "Whether a model is paused", "model")
-    incidents = _family("incidents_open", "Open incidents", "model", "kind", "severity")
-    commands = _family("commands_open", "Commands that have not ended", "model", "kind")
-    weight = _family("canary_weight", "Share of live traffic on the candidate", "model")
-    judges = _family("judge_evidence", "Evidence of a judge, 1 decides", "model", "judge", "of")
-    evidence = _family("stream_evidence", "Evidence of a stream, 1 alarms", "model", "stream")
-    effect = _family("stream_effect", "Effect of a stream", "model", "stream", "distance")
-    for one in models:
-        name = one["model"]
-        stage.add_metric([name, one["stage"]], 1.0)
-        held.add_metric([name], float(one["paused"]))
-        weight.add_metric([name], float(one["weight"] or 0.0))
-        if one["closed"] is not None:
-            closed.add_metric([name], one["closed"])
-        kinds = Counter((i["kind"], i["severity"]) for i in one["incidents"])
-        for (kind, severity), count in sorted(kinds.items()):
-            incidents.add_metric([name, kind, severity], count)
-        for kind, count in sorted(Counter(c["kind"] for c in one["commands"]).items()):
-            commands.add_metric([name, kind], count)
-        for judge in one["judges"]:
-            judges.add_metric([name, judge["name"], "harm"], judge["harm"])
-            judges.add_metric([name, judge["name"], "proof"], judge["proof"])
-        for reading in strongest(one["readings"], STREAMS_MAX):
-            evidence.add_metric([name, reading["stream"]], reading["evidence"] or 0.0)
-            if reading["effect"] is not None:
-                labels = [name, reading["stream"], reading["distance"]]
-                effect.add_metric(labels, reading["effect"])
-    return [stage, closed, held, incidents, commands, weight, judges, evidence, effect]
+def _only(registry: CollectorRegistry, owned: Iterable[str]) -> Iterable[Metric]:
+    """The families of a registry without the series of other workers' models."""
+    names = set(owned)
+    for family in registry.collect():
+        shown = Metric(family.name, family.documentation, family.type, family.unit)
+        shown.samples = [s for s in family.samples if s.labels["model"] in names]
+        yield shown
 
 
-def strongest(readings: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """The readings with the most evidence, the strongest first."""
-    ranked = sorted(readings, key=lambda r: (-(r["evidence"] or 0.0), r["stream"]))
-    return ranked[:count]
-
-
-def _family(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"driftd_{name}", text, labels=labels)
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"driftd_{name}", text, value=float(value))

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from driftd.console.collector import strongest
+from driftd.console.model_series import strongest
 
 STREAMS_SHOWN, DECISIONS_SHOWN = 10, 8
 BAR = 12

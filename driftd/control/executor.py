@@ -1,9 +1,9 @@
 """Takes commands out of the outbox and makes them true, each at least once and to effect once.
 
 A command is claimed by a lease; who dies leaves the lease to run out, and the next claimant repeats
-the command under the same op_id. So an effect must be idempotent by op_id: trainers, the registry
-protocol and traffic epochs are. What cannot be reached is tried again with back-off; what refuses
-is told to the lifecycle and never tried again.
+the command under the same op_id; who stops in order gives its commands back at once. So an effect
+must be idempotent by op_id: trainers, the registry protocol and traffic epochs are. What cannot be
+reached is tried again with back-off; what refuses is told to the lifecycle and never tried again.
 """
 
 import asyncio
@@ -30,6 +30,9 @@ RENEW_S = 2.0
 POLL_S = 1.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 60.0
 IN_FLIGHT_MAX = 32
+# What a stop waits for: a short command ends rather than being done twice, a long one is given up.
+FINISH_S, RELEASE_S = 2.0, 3.0
+LONG_KINDS = frozenset({"train", "evaluate"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,21 +80,46 @@ class Executor:
         self._complaints = Complaints(log)
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._rows: dict[str, OutboxRow] = {}
 
     def wake(self) -> None:
         """There may be new commands."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``: claim, execute; then cancel what runs (its lease lets others go on)."""
+        """Until ``stop``: claim, execute; then let go of what runs, for another worker to go on."""
+        waking = asyncio.create_task(_after(stop, self.wake))
         try:
             while not stop.is_set():
                 await self._claim()
                 await self._pause()
         finally:
-            for task in self._running.values():
+            waking.cancel()
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Give every command back: a lease that runs out would hold up a canary for seconds."""
+        running, rows = dict(self._running), dict(self._rows)
+        for op_id, task in running.items():
+            if rows[op_id].kind in LONG_KINDS:
                 task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+        if running:
+            await asyncio.wait(running.values(), timeout=FINISH_S)
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+        left = [rows[op_id] for op_id, task in running.items() if task.cancelled()]
+        try:
+            async with asyncio.timeout(RELEASE_S):
+                await asyncio.gather(*map(self._release, left))
+        except (TimeoutError, OutsideError) as error:
+            log.warning("leave commands", why=repr(error), until="their leases run out")
+
+    async def _release(self, row: OutboxRow) -> None:
+        args = (row.op_id, row.attempt, self._worker, wall_now())
+        why = f"{self._worker} was stopped; another worker goes on with it"
+        if await asyncio.to_thread(self._store.outbox.postpone, *args, why, untried=True):
+            log.info("give command back", op_id=row.op_id, kind=row.kind)
 
     async def _pause(self) -> None:
         try:
@@ -115,7 +143,7 @@ class Executor:
             return
         for row in rows:
             task = asyncio.create_task(self._take(row), name=f"command {row.op_id}")
-            self._running[row.op_id] = task
+            self._running[row.op_id], self._rows[row.op_id] = task, row
 
     async def _take(self, row: OutboxRow) -> None:
         try:
@@ -125,6 +153,7 @@ class Executor:
             self._complaints.say("end", "leave command", op_id=row.op_id, why=str(error))
         finally:
             self._running.pop(row.op_id, None)
+            self._rows.pop(row.op_id, None)
 
     async def _execute(self, row: OutboxRow) -> None:
         handler = self._handlers.get(row.kind)
@@ -159,6 +188,7 @@ class Executor:
         if isinstance(ended, Ended):
             await self._finish(row, ended)
         else:
+            self._metrics.command_retries.labels(kind=row.kind).inc()
             await self._postpone(row, _backoff(row.attempt), str(ended))
 
     async def _attempt(
@@ -207,6 +237,8 @@ class Executor:
             log.warning("leave command", op_id=row.op_id, why="another worker has its lease")
             return
         self._metrics.commands.labels(kind=row.kind, outcome=ended.outcome).inc()
+        took_s = max(0.0, wall_now() - row.wall_created)
+        self._metrics.command_seconds.labels(kind=row.kind).observe(took_s)
         log.info(
             "end command", op_id=row.op_id, kind=row.kind, outcome=ended.outcome,
             why=ended.reason or None,
@@ -229,6 +261,11 @@ class Executor:
         self._complaints.say(
             row.op_id, "postpone command", op_id=row.op_id, kind=row.kind, wait_s=wait_s, why=why
         )
+
+
+async def _after(stop: asyncio.Event, act: Callable[[], None]) -> None:
+    await stop.wait()
+    act()
 
 
 def _turn(op_id: str) -> float:

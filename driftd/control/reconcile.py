@@ -15,7 +15,7 @@ from driftd.control.doorbell import Doorbell, Ownership
 from driftd.errors import OutsideError
 from driftd.routers.contract import Router
 from driftd.store.store import Store
-from driftd.telemetry import Complaints
+from driftd.telemetry import Complaints, Metrics
 from policies.specs import ModelSpec
 
 log = structlog.get_logger()
@@ -38,6 +38,7 @@ class Reconcile:
         specs: Callable[[], dict[str, ModelSpec]],
         ownership: Ownership,
         doorbell: Doorbell,
+        metrics: Metrics | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -45,6 +46,7 @@ class Reconcile:
         self._specs = specs
         self._ownership = ownership
         self._doorbell = doorbell
+        self._metrics = metrics or Metrics()
         self._complaints = Complaints(log)
         self._seen: dict[str, RegistryObserved] = {}
 
@@ -74,7 +76,8 @@ class Reconcile:
 
     def _observe(self, spec: ModelSpec) -> bool:
         registry = spec.registry
-        aliases = self._registry.aliases(registry.name)
+        with self._metrics.asking("registry"):
+            aliases = self._registry.aliases(registry.name)
         observed = RegistryObserved(
             champion=aliases.get(registry.champion),
             challenger=aliases.get(registry.challenger),
@@ -103,4 +106,5 @@ class Reconcile:
         routing = desired_routing(lifecycle, spec)
         router = self._routers.get(spec.canary.router)
         if routing is not None and router is not None:
-            router.republish([routing])
+            with self._metrics.asking("router"):
+                router.republish([routing])

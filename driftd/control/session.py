@@ -1,6 +1,6 @@
 """The one step itself: in the order in which things happened, then one write."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,16 @@ from agents.lifecycle import pairing, rollout_open
 from agents.snapshot import FORMAT
 from driftd.control.draft import Draft
 from driftd.control.joining import Joiner
-from driftd.control.reading import NOTE, SOURCE, Marks, noted, observed, pane_of, told
+from driftd.control.reading import (
+    NOTE,
+    SOURCE,
+    Marks,
+    noted,
+    observed,
+    pane_of,
+    queried,
+    told,
+)
 from driftd.data.samples import encode_pending
 from driftd.store.rows import (
     DecisionRow,
@@ -49,6 +58,7 @@ class Session:
     ) -> None:
         self.draft = draft
         self.rows: list[Rows] = []
+        self.labels: Counter[str] = Counter()
         self.closed = row.closed
         self._row = row
         self._work = work
@@ -69,8 +79,13 @@ class Session:
         for message in self._work.inbox:
             if message.kind == NOTE:
                 self.draft.decisions.append(noted(message, self.draft.now))
+                continue
+            event = told(message)
+            read = queried(event)
+            if read is not None:
+                self.draft.query(read)
             else:
-                self.draft.tell(told(message))
+                self.draft.tell(event)
         for increment in observed(row for _, row in self._work.increments):
             # How far into a day a flush reached is chance; under the event clock the story must not
             # depend on it, so traffic counts as seen at the time up to which all is known.
@@ -101,6 +116,9 @@ class Session:
         self._panes.append(pane)
         draft.pane(pane)
         meeting = joiner.close(pane.start, pane.end, pairing(draft.snapshot.lifecycle))
+        self.labels.update(
+            joined=meeting.rows.num_rows, late=meeting.late, unmatched=meeting.unmatched
+        )
         if meeting.rows.num_rows:
             self.rows.append(Rows(start=pane.start, table=meeting.rows))
         for matured in meeting.matured:

@@ -20,6 +20,7 @@ from agents.watching.fitted import Fitted
 from agents.watching.streams import layouts_of
 from detectors.profile import Profile
 from driftd.clock import wall_now
+from driftd.control.counting import count_step
 from driftd.control.draft import Draft
 from driftd.control.joining import Joiner
 from driftd.control.policies import PolicyBook
@@ -104,6 +105,7 @@ class Stepper:
         if not self._store.control.commit(write):
             return StepOutcome(name="lost", again=True)
         self._settle(draft, row)
+        count_step(self._metrics, write, session.labels)
         again = not held and (work.more or (session.closed or 0.0) < work.upto)
         return StepOutcome(name="written", commands=len(write.outbox), again=again, alerts=alerts)
 
@@ -190,7 +192,6 @@ class Stepper:
         model = row.model
         self._fitted[model] = (row.revision + 1, draft.fitted)
         for decided in draft.decisions:
-            self._metrics.decisions.labels(model=model, what=decided.what).inc()
             log.info(
                 "decide", model=model, what=decided.what, why=decided.why, by=decided.by,
                 at=decided.at,

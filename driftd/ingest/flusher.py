@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from driftd.clock import steady_now
 from driftd.errors import UnreachableError
 from driftd.ingest.buffer import Buffer
 from driftd.ingest.folding import Folded, fold
@@ -35,6 +36,8 @@ class Flusher:
         self._lost = lost
         self._complaints = Complaints(log)
         self._task: asyncio.Task[None] | None = None
+        self.took_s = 0.0
+        """How long the newest flush took, repetitions included."""
 
     @property
     def busy(self) -> bool:
@@ -70,6 +73,7 @@ class Flusher:
     async def _run(
         self, generation: int, buffer: Buffer, moves: tuple[Move, ...], plans: Plans
     ) -> None:
+        began = steady_now()
         folded = await asyncio.to_thread(fold, buffer, moves, plans, self._sample)
         wait, longest = FLUSH_RETRY_S
         while True:
@@ -84,6 +88,7 @@ class Flusher:
             else:
                 break
         self._complaints.over("store")
+        self.took_s = steady_now() - began
         if done:
             self._written(folded)
         else:

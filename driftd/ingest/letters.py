@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
@@ -21,12 +21,21 @@ class DeadLetters:
     """Sends letters in the background. They are for people: the counters in the store are the
     truth, so one that cannot be sent is dropped and counted in ``suppressed``."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, *, raw: bool) -> None:
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        *,
+        raw: bool,
+        count: Callable[[str, int], None] = lambda _outcome, _letters: None,
+    ) -> None:
         """``raw``: the first 4 KB of the record go along. They may hold private fields, since what
-        does not parse cannot be cleaned."""
+        does not parse cannot be cleaned. ``count`` is told ``sent`` or ``suppressed``, and how
+        many."""
         self._producer = producer
         self._topic = topic
         self._raw = raw
+        self._count = count
         self._waiting: deque[Letter] = deque()
         self._arrived = asyncio.Event()
         self.sent = 0
@@ -36,7 +45,7 @@ class DeadLetters:
         """Take letters; those beyond the limit are only counted."""
         for letter in letters:
             if len(self._waiting) >= LETTERS_WAITING_MAX:
-                self.suppressed += 1
+                self._suppress(1)
             else:
                 self._waiting.append(letter)
         if self._waiting:
@@ -68,10 +77,15 @@ class DeadLetters:
             ]
             await asyncio.gather(*waits)
         except KafkaError as error:
-            self.suppressed += len(letters)
+            self._suppress(len(letters))
             log.warning("drop dead letters", count=len(letters), why=repr(error))
         else:
             self.sent += len(letters)
+            self._count("sent", len(letters))
+
+    def _suppress(self, letters: int) -> None:
+        self.suppressed += letters
+        self._count("suppressed", letters)
 
 
 def letter_bytes(letter: Letter, *, raw: bool) -> bytes:

@@ -1,7 +1,7 @@
 """Where each partition goes on: the store says, unless the topic was made anew or lost records."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 from aiokafka import TopicPartition
@@ -15,13 +15,17 @@ log = structlog.get_logger()
 
 
 async def starting_points(
-    store: Positions, probe: Probe, partitions: Iterable[TopicPartition]
+    store: Positions,
+    probe: Probe,
+    partitions: Iterable[TopicPartition],
+    gone: Callable[[str, int], None] = lambda _topic, _records: None,
 ) -> dict[TopicPartition, Position]:
     """The position of every partition, checked against what Kafka holds now.
 
     aiokafka sees no topic ids: the last record that was counted is read again, and when it is
     another one, the partition starts a new lineage. A record that retention took away proves
-    nothing. Raises ``UnreachableError``; nothing is decided then.
+    nothing. ``gone`` is told of records that were lost before they could be read. Raises
+    ``UnreachableError``; nothing is decided then.
     """
     wanted = sorted(partitions)
     bounds = await probe.bounds(wanted)
@@ -32,7 +36,7 @@ async def starting_points(
         await asyncio.to_thread(store.discover, rows, listed={})
     changed = await _changed(probe, found, bounds)
     for one, why in sorted(changed.items()):
-        await _new_lineage(store, found[one], bounds[one][0], why)
+        await _new_lineage(store, found[one], bounds[one][0], why, gone)
     if missing or changed:
         found = await _positions(store, wanted)
     return found
@@ -62,17 +66,20 @@ async def _changed(
         elif first <= position.witness.offset < end:
             asked[one] = position.witness
     seen = await probe.records_at({one: w.offset for one, w in asked.items()}, WITNESS_S)
-    for one, witness in asked.items():
-        now = seen[one]
-        # At a later offset the record itself is gone (compaction): unknown, not new.
+    for one, now in seen.items():
+        witness = asked[one]
+        # At a later offset, or nowhere, the record itself is gone (compaction): unknown, not new.
         if now is None or (now.offset == witness.offset and now != witness):
             changed[one] = "the record counted last is another one now"
     return changed
 
 
-async def _new_lineage(store: Positions, old: Position, first: int, why: str) -> None:
+async def _new_lineage(
+    store: Positions, old: Position, first: int, why: str, gone: Callable[[str, int], None]
+) -> None:
     gap = max(0, first - old.next_offset)
-    await asyncio.to_thread(store.new_lineage, old, first=first, gap=gap)
+    if await asyncio.to_thread(store.new_lineage, old, first=first, gap=gap):
+        gone(old.topic, gap)
     log.warning(
         "start lineage",
         topic=old.topic,

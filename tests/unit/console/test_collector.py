@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from agents.incidents import Incident
 from agents.watching.state import Reading
-from driftd.console.collector import STREAMS_MAX, StoreCollector
+from driftd.console.collector import StoreCollector
+from driftd.console.model_series import STREAMS_MAX
 from driftd.errors import UnreachableError
 from driftd.store.rows import IncidentRow, StepWrite
 from tests.support.control import MODEL, START, Bench
@@ -28,7 +29,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def scrape(bench: Bench, *, owned: bool = True) -> str:
     """One scrape as text."""
     registry = CollectorRegistry()
-    registry.register(StoreCollector(bench.store, bench.book.specs, lambda _: owned))
+    registry.register(StoreCollector(bench.store, bench.book.specs, lambda _: owned, bench.metrics))
     return generate_latest(registry).decode()
 
 
@@ -82,9 +83,9 @@ def test_models_of_other_workers_are_not_shown(bench: Bench) -> None:
 def test_a_store_that_is_away_is_a_figure_and_no_failed_scrape(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> bool:
+    def away(*_: object) -> None:
         raise UnreachableError("store: away")
 
-    monkeypatch.setattr(bench.store.flags, "paused_all", away)
+    monkeypatch.setattr(bench.store.scrapes, "read", away)
 
     assert "driftd_store_up 0.0" in scrape(bench)
