@@ -24,6 +24,7 @@ def _view(daemon: Daemon) -> WorkerView:
         stalled["ingest"] = daemon.ingest.stalled_s
     return WorkerView(
         ready=not daemon.not_ready(),
+        refused=len(daemon.policies.refused),
         stalled=stalled,
         up={"kafka": not daemon.link.trouble, "store": not daemon.store_trouble},
     )

@@ -70,6 +70,7 @@ class StoreCollector(Collector):
             _gauge("store_up", "Whether the store could be read", 1.0),
             _gauge("paused_all", "Whether everything is paused", scraped.paused_all),
             _gauge("models", "Models whose policy is in force", len(specs)),
+            _lineages(scraped.lineages),
             *self._gauges(owned, scraped).all(),
             *_only(self._metrics.by_model, owned),
         ]
@@ -116,6 +117,15 @@ def _only(registry: CollectorRegistry, owned: Iterable[str]) -> Iterable[Metric]
         shown = Metric(family.name, family.documentation, family.type, family.unit)
         shown.samples = [s for s in family.samples if s.labels["model"] in names]
         yield shown
+
+
+def _lineages(lineages: Mapping[str, int]) -> GaugeMetricFamily:
+    # A counter of this process would begin with the loss itself; the store knew the topic before.
+    text = "Times that partitions of a topic began anew: made anew, or read too late"
+    family = GaugeMetricFamily("driftd_topic_lineages", text, labels=("topic",))
+    for topic, count in sorted(lineages.items()):
+        family.add_metric([topic], count)
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -9,10 +9,12 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerView:
-    """A worker at one scrape. ``stalled``: part -> seconds since it last came round; ``up``: system
+    """A worker at one scrape. ``refused``: files of the policy directory
+    that are refused; ``stalled``: part -> seconds since it last came round; ``up``: system
     outside -> whether it can be reached just now."""
 
     ready: bool
+    refused: int
     stalled: Mapping[str, float]
     up: Mapping[str, bool]
 
@@ -32,6 +34,8 @@ class WorkerCollector(Collector):
         view = self._read()
         ready = _family("ready", "Whether this worker takes part; what /ready says")
         ready.add_metric([], float(view.ready))
+        refused = _family("policy_files_refused", "Policy files whose present content is refused")
+        refused.add_metric([], view.refused)
         stalled = _family(
             "stalled_seconds", "Seconds since a part last came round; a minute or two is a stall",
             "part",
@@ -41,7 +45,7 @@ class WorkerCollector(Collector):
         up = _family("outside_up", "Whether a system outside can be reached just now", "system")
         for system, is_up in sorted(view.up.items()):
             up.add_metric([system], float(is_up))
-        return [ready, stalled, up]
+        return [ready, refused, stalled, up]
 
 
 def _family(name: str, text: str, *labels: str) -> GaugeMetricFamily:

@@ -1,12 +1,21 @@
-"""The server's counters, on a registry of their own, and when each version last answered."""
+"""The server's counters, each with its model's name, and when each version last answered."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 # A canary lives through a few versions; a server that runs for years through many.
 VERSIONS_KEPT_MAX = 100
@@ -28,8 +37,14 @@ class State:
 class Metrics:
     """All that is counted here. `read` gives the state that is only looked at when scraped."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(self, model: str = "") -> None:
+        """``model`` stands on every series: one server answers for one model."""
+        # A gauge beside each counter with the time of its birth: nobody asks for it.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry, self._page = CollectorRegistry(), CollectorRegistry()
+        self._page.register(_WithModel(self.registry, model))
+        ProcessCollector(registry=self._page)
+        PlatformCollector(registry=self._page)
         self.requests = Counter(
             "driftd_serving_requests", "Calls of /predict by HTTP status", ["status"],
             registry=self.registry,
@@ -58,12 +73,20 @@ class Metrics:
             "driftd_serving_routings", "Records on the traffic topic for this model",
             ["outcome"], registry=self.registry,
         )  # fmt: skip
+        for status in ("200", "400", "503"):
+            self.requests.labels(status)
+        for outcome in ("taken", "older", "malformed"):
+            self.routings.labels(outcome)
         self.last_live_answer: dict[str, float] = {}
         """version -> wall seconds of its last live answer."""
 
     def answered(self, version: str, variant: str, n: int, now: float) -> None:
         """Note `n` live answers."""
         self.predictions.labels(version, variant).inc(n)
+        # A rate that begins at 1 is no rate: what may fail later is shown as 0 from here on.
+        self.failures.labels(version, variant)
+        self.failed_over.labels(version)
+        self.shadow_dropped.labels(version)
         if version not in self.last_live_answer:
             while len(self.last_live_answer) >= VERSIONS_KEPT_MAX:
                 oldest = min(self.last_live_answer.items(), key=lambda item: item[1])
@@ -75,7 +98,23 @@ class Metrics:
         self.registry.register(_StateCollector(read))
 
     def render(self) -> bytes:
-        return generate_latest(self.registry)
+        return generate_latest(self._page)
+
+
+class _WithModel(Collector):
+    """The families of a registry, with the model's name on every sample."""
+
+    def __init__(self, registry: CollectorRegistry, model: str) -> None:
+        self._registry, self._model = registry, model
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._registry.collect():
+            shown = Metric(family.name, family.documentation, family.type, family.unit)
+            shown.samples = [
+                Sample(one.name, {"model": self._model, **one.labels}, one.value, one.timestamp)
+                for one in family.samples
+            ]
+            yield shown
 
 
 class _StateCollector(Collector):

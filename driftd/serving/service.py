@@ -62,7 +62,7 @@ class Server:
         )
         self._start = partial(start_child, self._spec)
         self._switch = Switch(options.model, self._start)
-        self._metrics = Metrics()
+        self._metrics = Metrics(options.model)
         self._recorder = Recorder(
             settings.kafka.bootstrap,
             predictions=options.predictions,

@@ -50,6 +50,8 @@ class Scraped:
     commands: Mapping[str, list[OpenCommand]]
     inbox: Mapping[str, int]
     watermarks: Mapping[str, float]
+    lineages: Mapping[str, int]
+    """Topic -> how often its partitions began anew."""
     quality: Mapping[str, list[QualityRow]] = field(default_factory=dict)
 
 
@@ -84,6 +86,7 @@ class Scrapes:
                 commands=_commands(connection, names),
                 inbox=_inbox(connection, names),
                 watermarks=_watermarks(connection),
+                lineages=_lineages(connection),
                 quality={name: _quality(connection, name, matured.get(name)) for name in changed},
             )
 
@@ -137,6 +140,11 @@ def _watermarks(connection: Connection) -> dict[str, float]:
         (others if left_out else counted).setdefault(topic, []).append(max(watermark, proof))
     newest = {topic: max(times) for topic, times in others.items()}
     return newest | {topic: min(times) for topic, times in counted.items()}
+
+
+def _lineages(connection: Connection) -> dict[str, int]:
+    query = select(position.c.topic, func.sum(position.c.lineage)).group_by(position.c.topic)
+    return {topic: int(n) for topic, n in connection.execute(query)}
 
 
 def _quality(connection: Connection, model: str, after: float | None) -> list[QualityRow]:

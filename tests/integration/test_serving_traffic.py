@@ -231,8 +231,8 @@ def test_a_rollout_loses_no_request(world: World) -> None:
     }  # fmt: skip
     _check_stickiness(crowd)
     assert health["last_live_answer"]["2"] < health["last_live_answer"]["3"]
-    assert 'driftd_serving_routings_total{outcome="malformed"} 2.0' in metrics
-    assert 'driftd_serving_routings_total{outcome="older"} 1.0' in metrics
+    assert 'driftd_serving_routings_total{model="delay",outcome="malformed"} 2.0' in metrics
+    assert 'driftd_serving_routings_total{model="delay",outcome="older"} 1.0' in metrics
     _check_events(crowd, events(world.bootstrap, "predictions", 4))
 
 
