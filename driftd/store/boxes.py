@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, and_, or_, select, update
 
 from agents.events import CommandDone, Outcome
-from driftd.store.database import Database, LostError, insert
+from driftd.store.database import Database, LostError, added
 from driftd.store.rows import OutboxRow
 from driftd.store.schema import inbox, outbox, request
 
@@ -192,8 +192,7 @@ def _row(model: str, kind: str, payload: bytes, request_id: str) -> dict[str, An
 def _put(connection: Connection, row: dict[str, Any], now: float) -> bool:
     if row["request_id"]:
         known = {"request_id": row["request_id"], "model": row["model"], "wall_at": now}
-        new = insert(connection, request).values(known).on_conflict_do_nothing()
-        if connection.execute(new).rowcount != 1:
+        if not added(connection, request, known):
             return False
     connection.execute(inbox.insert().values(**row, wall_at=now))
     return True

@@ -6,28 +6,27 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, make_url
+from sqlalchemy import Connection, Table, delete
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from driftd.clock import wall_now
-from driftd.errors import MistakeError, UnreachableError
+from driftd.clock import steady_now, wall_now
+from driftd.errors import UnreachableError
+from driftd.store.engine import WRITES, is_passing, make_engine, told
 
-BUSY_TIMEOUT_MS = 10_000
 # Fewer than any driver's limit on the parameters of one statement.
 IDS_A_STATEMENT = 500
-# A worker that is stopped inside its transaction must not hold a partition's row for ever.
-POSTGRESQL_OPTIONS = (
-    "-c idle_in_transaction_session_timeout=4s -c lock_timeout=4s -c statement_timeout=10s"
-)
-_WRITES = "driftd_writes"
 # One for each SQLite file of this process: BEGIN IMMEDIATE alone polls, and polling is unfair.
 _LOCKS: dict[str, AbstractContextManager[Any]] = {}
 
 
 class LostError(Exception):
     """A compare failed: somebody else was here first. The transaction is rolled back."""
+
+
+def _unwatched(_kind: str, _seconds: float, _failed: bool) -> None:
+    """Nobody looks at how long transactions take."""
 
 
 class Database:
@@ -37,23 +36,37 @@ class Database:
 
     def __init__(self, url: str, now: Callable[[], float] = wall_now) -> None:
         self.now = now
+        self.watch: Callable[[str, float, bool], None] = _unwatched
+        """Told of each transaction: read or write, its seconds, whether it failed."""
         self.engine = make_engine(url)
+        # A view of several statements is one moment of the store. (A write needs no such snapshot:
+        # rowcount decides, and losers then read what is committed by now.)
+        self._reader = self.engine
+        if self.engine.dialect.name == "postgresql":
+            self._reader = self.engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         self._lock: AbstractContextManager[Any] = nullcontext()
         if self.engine.dialect.name == "sqlite":
             self._lock = _LOCKS.setdefault(os.path.realpath(self.engine.url.database or ""), Lock())
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One read transaction; on SQLite all of it sees one moment. Raises UnreachableError."""
-        with _reached(), self.engine.connect() as connection, connection.begin():
+        """One read transaction, all of which sees one moment. Raises UnreachableError."""
+        with (
+            self._watched("read"),
+            _reached(),
+            self._reader.connect() as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One write transaction, rolled back by any exception. Raises UnreachableError: whether it
         was committed is then unknown."""
-        with _reached(), self._lock, self.engine.connect() as connection:
-            connection = connection.execution_options(**{_WRITES: True})  # noqa: PLW2901
+        with self._watched("write"), _reached(), self._lock, self.engine.connect() as connection:
+            connection = connection.execution_options(**{WRITES: True})  # noqa: PLW2901
             with connection.begin():
                 yield connection
 
@@ -66,6 +79,17 @@ class Database:
             return False
         return True
 
+    @contextmanager
+    def _watched(self, kind: str) -> Iterator[None]:
+        began, failed = steady_now(), False
+        try:
+            yield
+        except UnreachableError:
+            failed = True
+            raise
+        finally:
+            self.watch(kind, steady_now() - began, failed)
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -73,61 +97,32 @@ class Database:
 
 @contextmanager
 def _reached() -> Iterator[None]:
-    """A store that is away, busy for too long or ends our session: to be tried again."""
+    """A store that is away, busy for too long, ends our session or takes back one of two that wait
+    for each other: to be tried again."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-        raise UnreachableError(f"store: {error}") from error
-
-
-def make_engine(url: str) -> Engine:
-    """An engine with the settings that the protocol of the store rests on."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise MistakeError(
-            f"store: {url!r} is no database URL, e.g. sqlite:///driftd.db"
-        ) from error
-    backend = parsed.get_backend_name()
-    if backend == "sqlite":
-        if parsed.database in (None, "", ":memory:"):
-            raise MistakeError(
-                "store: SQLite in memory would forget; name a file: sqlite:///driftd.db"
-            )
-        engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    if backend == "postgresql":
-        return create_engine(
-            parsed,
-            pool_pre_ping=True,
-            connect_args={"options": POSTGRESQL_OPTIONS, "connect_timeout": 3, "keepalives": 1},
-        )
-    raise MistakeError(f"store: {backend} is not known; use sqlite:/// or postgresql+psycopg://")
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own idea of transactions is switched off; _begin_sqlite says when one starts.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # With a write-ahead log NORMAL survives kill -9 of the process whole; only a power cut may take
-    # the newest transactions, and then their offsets with them: they are read again.
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    except DBAPIError as error:
+        if not is_passing(error):
+            raise
+        raise UnreachableError(told(error)) from error
+    except PoolTimeoutError as error:
+        raise UnreachableError("store: all connections of this worker are in use") from error
 
 
 def insert(connection: Connection, table: Table) -> Any:
     """An INSERT that knows ON CONFLICT, in the words of the connection's dialect."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
+
+
+def added(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert ``row`` unless its key is there; whether it was inserted.
+
+    What comes back says so: an INSERT's rowcount is unknown (-1) on PostgreSQL.
+    """
+    key = next(iter(table.primary_key))
+    new = insert(connection, table).values(row).on_conflict_do_nothing().returning(key)
+    return connection.execute(new).first() is not None
 
 
 def put_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -35,12 +35,32 @@ class JsonBytes(TypeDecorator[bytes]):
         return None if value is None else value.encode()
 
 
+class Words(TypeDecorator[str]):
+    """Text as a producer may have sent it: PostgreSQL takes no NUL and no half of a surrogate pair,
+    and one such version name must not stop its partition for ever."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None or (value.isprintable() and value.isascii()):
+            return value
+        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+class Prose(Words):
+    """The same, for what is long."""
+
+    impl = Text
+    cache_ok = True
+
+
 # SQLite increments only a column of exactly this type.
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _text(name: str, *, key: bool = False, default: str = "") -> Column[Any]:
-    return Column(name, String, primary_key=key, nullable=False, server_default=default)
+    return Column(name, Words, primary_key=key, nullable=False, server_default=default)
 
 
 def _json(name: str, default: str = "{}") -> Column[Any]:
@@ -190,7 +210,7 @@ policy = Table(
     _text("model", key=True),
     _int("revision", key=True),
     _text("digest"),
-    Column("text", Text, nullable=False, server_default=""),
+    Column("text", Prose, nullable=False, server_default=""),
     _text("by"),
     _json("spec_json"),
     _float("wall_at"),
@@ -202,7 +222,7 @@ decision = Table(
     _text("model"),
     _float("at"),
     _text("what"),
-    Column("why", Text, nullable=False, server_default=""),
+    Column("why", Prose, nullable=False, server_default=""),
     _text("by"),
     _text("incident_id"),
     _text("op_id"),
@@ -248,7 +268,7 @@ outbox = Table(
     "outbox",
     metadata,
     _serial("seq"),
-    Column("op_id", String, nullable=False, unique=True),
+    Column("op_id", Words, nullable=False, unique=True),
     _text("model"),
     _text("kind"),
     _json("payload"),
@@ -258,7 +278,7 @@ outbox = Table(
     _text("owner"),
     _float("lease_until"),
     _json("result"),
-    Column("reason", Text, nullable=False, server_default=""),
+    Column("reason", Prose, nullable=False, server_default=""),
     _float("wall_created"),
     _float("wall_finished"),
     Index("outbox_by_state", "state", "seq"),

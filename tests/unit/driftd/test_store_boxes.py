@@ -1,7 +1,6 @@
 """What is asked of us is done once; what we do outside has one owner at a time."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,15 +16,8 @@ from driftd.store.store import Store, open_store
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/driftd.db"
-    migrate(url)
-    return url
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = open_store(url, now=lambda: 100.0)
+def store(store_url: str) -> Iterator[Store]:
+    store = open_store(store_url, now=lambda: 100.0)
     store.control.model_row("m")
     commands = tuple(
         OutboxRow(op_id=name, model="m", kind="train", payload=b"{}", not_before=at)
@@ -126,8 +118,8 @@ def test_the_newest_profile_is_current_and_the_same_one_keeps_its_id(store: Stor
     assert store.profiles.current_ids() == {"m": back}
 
 
-def test_pausing_everything_is_a_row_that_every_worker_reads(store: Store, url: str) -> None:
-    other = open_store(url)
+def test_pausing_everything_is_a_row_that_every_worker_reads(store: Store, store_url: str) -> None:
+    other = open_store(store_url)
     assert not other.flags.paused_all()
     store.flags.pause_all("me")
     assert other.flags.paused_all()
@@ -150,9 +142,9 @@ def test_migrations_make_exactly_the_tables_of_the_schema(store: Store) -> None:
 
 
 def test_migrating_twice_changes_nothing_and_a_later_schema_is_accepted(
-    store: Store, url: str
+    store: Store, store_url: str
 ) -> None:
-    assert migrate(url) == migrate(url)
+    assert migrate(store_url) == migrate(store_url)
     with store.database.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    open_store(url).close()
+    open_store(store_url).close()

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from driftd.store import steps
-from driftd.store.migrate import migrate
 from driftd.store.moves import Flush, Move
 from driftd.store.rows import (
     DecisionRow,
@@ -31,10 +29,8 @@ BUCKET = 10.0
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/driftd.db"
-    migrate(url)
-    store = open_store(url)
+def store(store_url: str) -> Iterator[Store]:
+    store = open_store(store_url)
     store.ingest.discover({(TOPIC, 0): 0}, listed={})
     assert store.control.model_row("m").revision == 0
     yield store

@@ -3,13 +3,10 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from driftd.errors import MistakeError, UnreachableError
-from driftd.store.migrate import migrate
 from driftd.store.moves import Flush, Move, Witness
 from driftd.store.rows import IncrementRow, PartialRow, SampleRow
 from driftd.store.store import Store, open_store
@@ -18,15 +15,8 @@ TOPIC = "predictions"
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/driftd.db"
-    migrate(url)
-    return url
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = open_store(url)
+def store(store_url: str) -> Iterator[Store]:
+    store = open_store(store_url)
     store.ingest.discover({(TOPIC, 0): 0, (TOPIC, 1): 0}, listed={})
     yield store
     store.close()
@@ -150,12 +140,12 @@ def test_a_new_lineage_starts_once(store: Store) -> None:
     assert not store.ingest.flush(Flush(moves=(move(0, 9, 12),))), "a worker of the old lineage"
 
 
-def test_concurrent_owners_count_every_record_once(store: Store, url: str) -> None:
+def test_concurrent_owners_count_every_record_once(store: Store, store_url: str) -> None:
     """Four workers that all believe to own the partition; each reads, then moves it on by one."""
     wins = [0] * 4
 
     def work(worker: int) -> None:
-        own = open_store(url)
+        own = open_store(store_url)
         for _ in range(25):
             at = own.ingest.positions([TOPIC])[TOPIC, 0].next_offset
             flush = Flush(moves=(move(0, at, at + 1),), partials=(partial(1),))
@@ -171,29 +161,3 @@ def test_concurrent_owners_count_every_record_once(store: Store, url: str) -> No
     position = store.ingest.positions([TOPIC])[TOPIC, 0]
     assert sum(wins) == position.next_offset == position.records == rows(store, "partial")
     assert position.next_offset >= 25
-
-
-def test_a_store_without_its_schema_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(MistakeError, match="driftd migrate"):
-        open_store(f"sqlite:///{tmp_path}/empty.db")
-
-
-@pytest.mark.parametrize("url", ["sqlite://", "nonsense", "mysql://localhost/x"])
-def test_a_url_that_cannot_work_is_refused_with_a_better_one(url: str) -> None:
-    with pytest.raises(MistakeError, match="store: "):
-        open_store(url)
-
-
-def test_a_store_that_is_locked_is_unreachable_not_broken(
-    store: Store, monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    monkeypatch.setattr("driftd.store.database.BUSY_TIMEOUT_MS", 10)
-    other = open_store(url)
-    with store.database.engine.connect() as holder:
-        holder.exec_driver_sql("ROLLBACK")
-        holder.exec_driver_sql("BEGIN EXCLUSIVE")
-        with pytest.raises(UnreachableError, match="locked"):
-            other.ingest.flush(Flush(moves=(move(0, 0, 1),)))
-        holder.exec_driver_sql("ROLLBACK")
-    assert other.ingest.flush(Flush(moves=(move(0, 0, 1),)))
-    other.close()
