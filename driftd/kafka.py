@@ -1,30 +1,35 @@
 """The one place that turns the settings' `kafka` section into what each client library takes."""
 
 import os
+import ssl
 from typing import Any
 
-from aiokafka.helpers import create_ssl_context
-from faust.auth import SASLCredentials, SSLCredentials
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 
-from driftd.errors import MistakeError, UnreachableError
-from driftd.sections import KafkaSettings
+from driftd.errors import MistakeError
+from driftd.kafka_oauth import TokenProvider, token_source
+from driftd.sections import KafkaSettings, OAuthSettings, SecuritySettings
+from driftd.security import OAUTHBEARER
 
 
 def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments for an aiokafka producer or consumer. Raises MistakeError."""
+    """Keyword arguments for an aiokafka producer, consumer or admin client. Raises MistakeError."""
     security = kafka.security
     options: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap,
         "security_protocol": security.protocol,
     }
     if security.protocol.endswith("SSL"):
-        ca_file = security.ca_file
-        options["ssl_context"] = create_ssl_context(cafile=str(ca_file) if ca_file else None)
-    if security.protocol.startswith("SASL"):
+        options["ssl_context"] = _tls_context(security)
+    if not security.protocol.startswith("SASL"):
+        return options
+    options["sasl_mechanism"] = security.mechanism
+    if security.mechanism == OAUTHBEARER:
+        options["sasl_oauth_token_provider"] = _provider(security)
+    else:
         options |= {
-            "sasl_mechanism": security.mechanism,
             "sasl_plain_username": security.username,
-            "sasl_plain_password": _password(kafka),
+            "sasl_plain_password": _secret("password_env", security.password_env),
         }
     return options
 
@@ -38,38 +43,17 @@ def librdkafka_options(kafka: KafkaSettings) -> dict[str, Any]:
         # A broker that is away would flood standard error; what fails is told by who asked.
         "log_level": 2,
     }
-    if security.protocol.endswith("SSL") and security.ca_file is not None:
-        options["ssl.ca.location"] = str(security.ca_file)
-    if security.protocol.startswith("SASL"):
-        options |= {
-            "sasl.mechanism": security.mechanism,
-            "sasl.username": security.username,
-            "sasl.password": _password(kafka),
-        }
-    return options
-
-
-def cannot_bootstrap(kafka: KafkaSettings, error: Exception) -> UnreachableError:
-    """What to tell when a client could not start: the libraries report an absent broker, a wrong
-    password and an untrusted certificate all alike, so the message names every cause."""
-    causes = [f"no broker answers at kafka.bootstrap ({kafka.bootstrap})"]
-    protocol = kafka.security.protocol
-    if protocol.startswith("SASL"):
-        causes.append(
-            f"kafka.security.username or the password in {kafka.security.password_env} is wrong"
-        )
-    if protocol.endswith("SSL"):
-        causes.append("kafka.security.ca_file does not vouch for the broker's certificate")
-    else:
-        causes.append(f"the broker wants another kafka.security.protocol than {protocol}")
-    return UnreachableError(f"cannot reach Kafka ({error}): {', or '.join(causes)}")
-
-
-def _password(kafka: KafkaSettings) -> str:
-    name = kafka.security.password_env
-    if name not in os.environ:
-        raise MistakeError(f"kafka.security.password_env: the variable {name} is not set")
-    return os.environ[name]
+    if security.protocol.endswith("SSL"):
+        options |= _librdkafka_tls(security)
+    if not security.protocol.startswith("SASL"):
+        return options
+    options["sasl.mechanism"] = security.mechanism
+    if security.mechanism == OAUTHBEARER:
+        return options | _librdkafka_oauth(security)
+    return options | {
+        "sasl.username": security.username,
+        "sasl.password": _secret("password_env", security.password_env),
+    }
 
 
 def faust_options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -89,6 +73,9 @@ def faust_options(kafka: KafkaSettings) -> dict[str, Any]:
     context = known.get("ssl_context")
     if security.protocol == "SSL":
         options["broker_credentials"] = SSLCredentials(context=context)
+    elif security.mechanism == OAUTHBEARER:
+        provider = known["sasl_oauth_token_provider"]
+        options["broker_credentials"] = OAuthCredentials(oauth_cb=provider, ssl_context=context)
     else:
         options["broker_credentials"] = SASLCredentials(
             username=security.username,
@@ -97,3 +84,86 @@ def faust_options(kafka: KafkaSettings) -> dict[str, Any]:
             ssl_context=context,
         )
     return options
+
+
+def _tls_context(security: SecuritySettings) -> ssl.SSLContext:
+    """Verifies the broker's certificate and its name; shows ours where there is one."""
+    ca_file = security.ca_file
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except OSError as error:
+        raise MistakeError(
+            f"kafka.security.ca_file: {ca_file} cannot be used: {_why(error)}; it must hold "
+            "certificates of authorities in PEM"
+        ) from error
+    if security.certificate_file is None or security.key_file is None:
+        return context
+    try:
+        context.load_cert_chain(
+            security.certificate_file, security.key_file, password=lambda: _key_password(security)
+        )
+    except OSError as error:
+        raise MistakeError(
+            f"kafka.security.certificate_file {security.certificate_file} and key_file "
+            f"{security.key_file} cannot be used: {_why(error)}; both must be PEM, the key that of "
+            "the certificate, and key_password_env must name the variable of its password if it "
+            "has one"
+        ) from error
+    return context
+
+
+def _why(error: OSError) -> str:
+    # The library gives no text where the key's password is missing or wrong.
+    return error.strerror or str(error) or "the password of the key is wrong"
+
+
+def _key_password(security: SecuritySettings) -> str:
+    name = security.key_password_env
+    # An empty one opens no key, where None would ask the terminal.
+    return "" if name is None else _secret("key_password_env", name)
+
+
+def _librdkafka_tls(security: SecuritySettings) -> dict[str, str]:
+    # Read here as well, so that a bad file is told alike whichever client is built first.
+    _tls_context(security)
+    options = {}
+    if security.ca_file is not None:
+        options["ssl.ca.location"] = str(security.ca_file)
+    if security.certificate_file is not None and security.key_file is not None:
+        options["ssl.certificate.location"] = str(security.certificate_file)
+        options["ssl.key.location"] = str(security.key_file)
+        if security.key_password_env is not None:
+            options["ssl.key.password"] = _key_password(security)
+    return options
+
+
+def _librdkafka_oauth(security: SecuritySettings) -> dict[str, str]:
+    oauth, secret = _oauth(security)
+    options = {
+        # Its own refresh runs in the background; a callback of ours would wait for a poll.
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": str(oauth.token_url),
+        "sasl.oauthbearer.client.id": oauth.client_id,
+        "sasl.oauthbearer.client.secret": secret,
+    }
+    if oauth.scope:
+        options["sasl.oauthbearer.scope"] = oauth.scope
+    return options
+
+
+def _provider(security: SecuritySettings) -> TokenProvider:
+    oauth, secret = _oauth(security)
+    return TokenProvider(token_source(oauth, secret))
+
+
+def _oauth(security: SecuritySettings) -> tuple[OAuthSettings, str]:
+    oauth = security.oauth
+    if oauth is None or not oauth.token_url:
+        raise MistakeError(f"kafka.security.oauth.token_url: is missing; {OAUTHBEARER} needs one")
+    return oauth, _secret("oauth.client_secret_env", oauth.client_secret_env)
+
+
+def _secret(setting: str, name: str) -> str:
+    if name not in os.environ:
+        raise MistakeError(f"kafka.security.{setting}: the variable {name} is not set")
+    return os.environ[name]

@@ -103,10 +103,26 @@ class TopicSettings(Document):
 
 
 class MlflowSettings(Document):
-    """The model registry. ``deadline`` bounds every call, retries included."""
+    """The model registry. ``deadline`` bounds every call, retries included.
+
+    ``username`` logs in with the password in ``password_env``. Processes that load models log in as
+    ``reader`` where it is set, and see the variables named in ``pass_env``; ``python`` is their
+    interpreter, the one with the serving environment (default: driftd's own). A candidate has
+    ``load_timeout`` and ``load_memory`` to load and answer; ``other_versions``: what becomes of one
+    that was logged with other versions of Python or of its packages.
+    """
 
     tracking_uri: Word = "http://127.0.0.1:5000"
     deadline_s: Span = Field(default=20.0, alias="deadline")
+    username: str = ""
+    password_env: Variable = "DRIFTD_MLFLOW_PASSWORD"  # noqa: S105 - a name as well
+    reader: str = ""
+    reader_password_env: Variable = "DRIFTD_MLFLOW_READER_PASSWORD"  # noqa: S105 - a name as well
+    pass_env: list[Variable] = Field(default_factory=list)
+    python: FilePath | None = None
+    load_timeout_s: Span = Field(default=120.0, alias="load_timeout")
+    load_memory_bytes: Size = Field(default=4 * 2**30, alias="load_memory")
+    other_versions: Literal["refuse", "warn"] = "refuse"
 
 
 class HttpSettings(Document):

@@ -65,6 +65,7 @@ class Settings(Document):
             trainers=frozenset(self.trainers),
             routers=frozenset(self.routers),
             queries=frozenset(self.prometheus.queries),
+            event_clock=self.clock == "event",
         )
 
     def relative_to(self, folder: Path) -> "Settings":

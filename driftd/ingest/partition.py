@@ -10,7 +10,8 @@ from driftd.store.moves import Move, Position, Witness
 @dataclass(slots=True, kw_only=True)
 class Partition:
     """``next``: the offset that is read next; ``base``: the one where the store stands, or will
-    stand when the flush that is under way has been written."""
+    stand when the flush that is under way has been written; ``gap``: offsets that hold no record
+    for us (markers of transactions, aborted records, what compaction took away)."""
 
     topic: str
     partition: int
@@ -51,10 +52,17 @@ class Partition:
 
     def take(self, last: Witness, records: int) -> None:
         """Records up to ``last`` were read."""
+        self.pass_to(last.offset + 1 - records)
         self.next = last.offset + 1
         self.records += records
         self.witness = last
         self._silent_since = None
+
+    def pass_to(self, offset: int) -> None:
+        """No record for us lies before ``offset``; to stand there already is no change."""
+        if offset > self.next:
+            self.gap += offset - self.next
+            self.next = offset
 
     def advance(self, watermark: float) -> None:
         """Event time has reached ``watermark`` here; a partition with event time is in the minimum."""

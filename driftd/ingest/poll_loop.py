@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 
 from driftd.clock import steady_now, wall_now
 from driftd.ingest.buffer import Buffer, Horizon, Letter
+from driftd.ingest.ends import look_at_ends, pass_markers
 from driftd.ingest.events import Limits
 from driftd.ingest.flusher import Flusher
 from driftd.ingest.folding import Folded
@@ -38,7 +39,8 @@ log = structlog.get_logger()
 
 class PollLoop:
     """One consumer's life. ``topics`` and ``plans`` say what is wanted at this moment; ``written``
-    is told of every flush in the store, ``letters`` of every record that could not be attributed.
+    is told of every flush in the store, ``letters`` of every record that could not be attributed,
+    ``gone`` of a topic and how many of its records were lost before they could be read.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class PollLoop:
         letters: Callable[[list[Letter]], None],
         written: Callable[[Folded], None],
         lost: Callable[[], None],
+        gone: Callable[[str, int], None],
     ) -> None:
         self._ingest = settings.ingest
         self._event_clock = settings.clock == "event"
@@ -65,6 +68,7 @@ class PollLoop:
         self._letters = letters
         self._written = written
         self._lost = lost
+        self._gone = gone
         self._letting_go = False
         self._horizons: dict[str, int] = {}
         self._subscribed: frozenset[str] = frozenset()
@@ -75,7 +79,18 @@ class PollLoop:
         )
         self.ownership = Ownership(self._read, self._last_flush)
         self.progress_at = steady_now()
-        self.lag = 0
+        self.lag: dict[str, int] = {}
+        """Topic -> records of our partitions that are not read yet."""
+
+    @property
+    def flush_s(self) -> float:
+        """How long the newest flush took."""
+        return self._flusher.took_s
+
+    @property
+    def subscribed(self) -> frozenset[str]:
+        """The topics that are wanted and there."""
+        return self._subscribed
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until ``stop``, then write what was read."""
@@ -100,13 +115,14 @@ class PollLoop:
         if batches is not None:
             for one, records in batches.items():
                 self._take(one, records)
+            await pass_markers(self._consumer, self.ownership.partitions, lambda: self._letting_go)
             self._look_at_ends()
         self._flush_if_due()
 
     async def _read(self, assigned: Iterable[TopicPartition]) -> Mapping[TopicPartition, Position]:
         # What an earlier generation is still writing would move the positions from under us.
         await self._flusher.wait(None)
-        return await starting_points(self._store, self._probe, assigned)
+        return await starting_points(self._store, self._probe, assigned, self._gone)
 
     async def _poll(self) -> Mapping[TopicPartition, list[ConsumerRecord]] | None:
         """Records by partition; None after an error, which is no progress: a consumer whose inner
@@ -163,6 +179,7 @@ class PollLoop:
         plans = self._plans()
         if one.topic not in plans.decoders:
             # No policy names the topic any more; the subscription ends with the next turn.
+            self._consumer.seek(one, partition.next)
             return
         horizon = Horizon(
             now=wall_now(), future_s=self._ingest.future_s, event_clock=self._event_clock
@@ -179,27 +196,16 @@ class PollLoop:
             partition.sought = partition.next
             self._consumer.seek(one, partition.next)
             return True
-        # Markers of transactions, or what compaction took away.
-        partition.gap += first - partition.next
+        # Markers of transactions, aborted records, or what compaction took away: nothing is lost.
         return False
 
     def _look_at_ends(self) -> None:
-        lag, plans = 0, self._plans()
-        if not self._consumer.assignment() >= self.ownership.partitions.keys():
+        partitions, idle_s = self.ownership.partitions, self._plans().idle_s
+        lag = look_at_ends(self._consumer, partitions, idle_s, event_clock=self._event_clock)
+        if lag is None:
             return
-        for one, partition in self.ownership.partitions.items():
-            end, polled_ms = self._consumer.highwater(one), self._consumer.last_poll_timestamp(one)
-            if end is None or polled_ms is None:
-                continue
-            behind = max(0, end - partition.next)
-            lag += behind
-            if not self._event_clock:
-                idle_s = plans.idle_s.get(one.topic, 0.0)
-                partition.look(polled_ms / 1000, idle_s, at_end=behind == 0)
-            elif behind == 0:
-                partition.leave_out()
         self.lag = lag
-        at_rest = self.ownership.owning and lag == 0 and not self._flusher.busy
+        at_rest = self.ownership.owning and not any(lag.values()) and not self._flusher.busy
         # With more workers than partitions the group gives some of them none.
         if at_rest or (self.ownership.settled and not self.ownership.assigned):
             self.progress_at = steady_now()

@@ -84,7 +84,8 @@ class Probe:
     async def records_at(
         self, offsets: Mapping[TopicPartition, int], timeout_s: float
     ) -> dict[TopicPartition, Witness | None]:
-        """The first record at or after each offset; None where the offset is out of range.
+        """The first record at or after each offset; None where the offset is out of range. An
+        offset with nothing but markers or aborted records behind it has no record and is left out.
 
         What does not answer within ``timeout_s`` raises: to guess would count twice, or not at all.
         """
@@ -97,13 +98,21 @@ class Probe:
                 self._consumer.seek(partition, offset)
             deadline = steady_now() + timeout_s
             try:
-                while len(found) < len(offsets):
+                while await self._is_open(set(offsets) - found.keys()):
                     if steady_now() > deadline:
                         raise UnreachableError("Kafka does not return the records last counted")
                     await self._collect(found)
             finally:
                 self._consumer.unsubscribe()
         return found
+
+    async def _is_open(self, wanted: Iterable[TopicPartition]) -> bool:
+        """Whether a record may still come: some partition has not been read to its end."""
+        for one in wanted:
+            end = readable_end(self._consumer, one)
+            if end is None or await self._consumer.position(one) < end:
+                return True
+        return False
 
     async def _collect(self, found: dict[TopicPartition, Witness | None]) -> None:
         try:
@@ -124,3 +133,11 @@ class Probe:
                     timestamp_ms=first.timestamp,
                 )
                 self._consumer.pause(partition)
+
+
+def readable_end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """The offset before which all transactions are over: nothing behind it is shown to us. None
+    before the first answer."""
+    stable: int | None = consumer.last_stable_offset(partition)
+    end: int | None = consumer.highwater(partition)
+    return end if stable is None or stable < 0 else stable

@@ -10,8 +10,6 @@ from structlog.testing import capture_logs
 
 from driftd.clock import steady_now
 from driftd.demo.broker import EmbeddedBroker, start_broker
-from driftd.kafka import cannot_bootstrap
-from driftd.sections import KafkaSettings
 from policies.specs import EventsSpec
 from tests.support.ingesting import (
     MODEL,
@@ -75,24 +73,3 @@ def test_what_exists_is_read_while_another_topic_is_waited_for(
         asyncio.run(story())
     told = [entry for entry in logs if entry["event"] == "wait for topics"]
     assert [entry["missing"] for entry in told] == [["not-there-yet"]]
-
-
-@pytest.mark.parametrize(
-    ("security", "causes"),
-    [
-        pytest.param({}, ["127.0.0.1:9092", "protocol"], id="plain"),
-        pytest.param({"protocol": "SSL"}, ["127.0.0.1:9092", "ca_file"], id="tls"),
-        pytest.param(
-            {"protocol": "SASL_SSL", "username": "driftd"},
-            ["127.0.0.1:9092", "ca_file", "DRIFTD_KAFKA_PASSWORD"],
-            id="tls and password",
-        ),
-    ],
-)
-def test_a_failed_bootstrap_names_every_cause(security: dict[str, str], causes: list[str]) -> None:
-    kafka = KafkaSettings.model_validate({"security": security})
-
-    told = str(cannot_bootstrap(kafka, OSError("Unable to bootstrap")))
-
-    for cause in (*causes, "Unable to bootstrap"):
-        assert cause in told
