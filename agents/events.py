@@ -123,6 +123,18 @@ class OperatorAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueryRead:
+    """What Prometheus said of a named query in the bucket [start, end) of wall time: its lowest and
+    its highest value at the steps in between. Both are None where one of them had no value."""
+
+    query: str
+    start: float
+    end: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked:
     """Time passed. ``now``: the clock of cool-downs, budgets and schedules (event time under
     ``--clock event``); ``watermark``: event time up to which everything is known."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from agents.events import OperatorAsked, PaneClosed, QualityMatured
+from agents.events import OperatorAsked, PaneClosed, QualityMatured, QueryRead
 from agents.watching.answers import answer, is_muted, still_muted
 from agents.watching.arrival import arrival_part, step_arrival
 from agents.watching.fitted import Fitted
@@ -111,6 +111,13 @@ class Watcher:
             state, rules=rules, champion=champion, arrival=arrival, matured=event.end
         )
         return self._close(state, journal, alarms)
+
+    def on_query(self, state: WatchState, read: QueryRead) -> WatchStep:
+        """A bucket's values of a query are known; its rules are judged apart from the panes, which
+        only age the incidents."""
+        journal = self._journal(state, max(state.closed, read.end))
+        rules, alarms = self._rules.on_query(state.rules, read)
+        return self._close(msgspec.structs.replace(state, rules=rules), journal, alarms)
 
     def on_operator(self, state: WatchState, asked: OperatorAsked, now: float) -> WatchStep:
         """A person answered: ``accept`` and ``false_alarm`` with ``incident_id``, ``ignore`` with

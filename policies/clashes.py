@@ -7,11 +7,13 @@ from policies.mistakes import About, Mistake, Path, listed, nearest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """What the platform offers by name; a policy may name nothing else."""
+    """What the platform offers by name; a policy may name nothing else. ``event_clock``: its time
+    is that of the events, at which no server outside can be asked."""
 
     trainers: frozenset[str]
     routers: frozenset[str]
     queries: frozenset[str]
+    event_clock: bool = False
 
 
 @dataclass(frozen=True, slots=True)

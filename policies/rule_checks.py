@@ -6,6 +6,7 @@ from policies.clashes import Clash, Platform, clash, unnamed
 from policies.document import RuleDocument
 from policies.metrics import METRICS, Metric, Unit
 from policies.mistakes import Path, listed, nearest
+from policies.queries import QUERY_UNITS
 from policies.specs import Amount
 from policies.units import DAY_S, amount_text, duration_text
 
@@ -92,12 +93,24 @@ def _query(
     if comparison not in ("above", "below"):
         why = "a query's value has no reference; use above or below"
         yield clash((*path, comparison), why, (*path, "query"), about="key")
+    else:
+        yield from _query_level(getattr(rule, comparison), (*path, comparison), comparison)
     for key in ("of", "than", "by", "min_events"):
         if getattr(rule, key) is not None:
             yield clash((*path, key), "means nothing for a query", about="key")
     if rule.confidence == "sequential":
         why = "a query gives a number without counts; only point compares it"
         yield clash((*path, "confidence"), why)
+
+
+def _query_level(amount: Amount, path: Path, comparison: str) -> Iterator[Clash]:
+    if amount.unit not in QUERY_UNITS:
+        yield clash(path, _unit_wanted(amount, "a query", tuple(QUERY_UNITS)))
+    elif amount.unit == "%":
+        share = amount.value / 100
+        if not (0 <= share < 1 if comparison == "above" else 0 < share <= 1):
+            why = f"in percent a query is a share of 1 and never {comparison} {amount_text(amount)}"
+            yield clash(path, f"{why}; write a bare number")
 
 
 def _shape(rule: RuleDocument, metric: Metric, comparison: str, path: Path) -> Iterator[Clash]:

@@ -7,12 +7,13 @@ from math import ceil, inf, isnan, nan, sqrt
 
 import msgspec
 
-from agents.events import PaneClosed, QualityMatured
+from agents.events import PaneClosed, QualityMatured, QueryRead
 from agents.incidents import Kind, StreamMoved
 from agents.watching.fitted import Fitted
 from agents.watching.incidents import Alarm
 from agents.watching.label_measures import QUALITY, standard_error
 from agents.watching.measures import LabelMeasure, Latency, Measure, PaneMeasure, measure_of
+from agents.watching.query_measure import Extreme
 from agents.watching.sequential_rules import shares_of, step_rule
 from agents.watching.state import Part, RuleTrack
 from agents.watching.streams import ARRIVAL
@@ -20,6 +21,7 @@ from detectors.baseline import DAY_S, HOUR_S
 from detectors.contract import Layout
 from detectors.profile import Profile
 from policies.metrics import METRICS
+from policies.queries import query_limit
 from policies.specs import ModelSpec, RuleSpec
 
 # A window is kept in at most so many parts, and is therefore up to 1/48 longer than it says.
@@ -73,6 +75,21 @@ class RuleBook:
                 alarms += self._take(after, rule, measure, part)
         return after, alarms
 
+    def on_query(
+        self, tracks: Mapping[str, RuleTrack], event: QueryRead
+    ) -> tuple[dict[str, RuleTrack], list[Alarm]]:
+        """Evaluate the rules of one query; a bucket that came before changes nothing."""
+        after, alarms = self._known(tracks), []
+        for rule in self._spec.rules:
+            if rule.query != event.query:
+                continue
+            measure = Extreme(rule)
+            track = after.get(rule.name)
+            if track is not None and track.parts and track.parts[-1].end < event.start - _EDGE_S:
+                after[rule.name] = msgspec.structs.replace(track, parts=())
+            alarms += self._take(after, rule, measure, measure.read_query(event))
+        return after, alarms
+
     def without_quality(self, tracks: Mapping[str, RuleTrack]) -> dict[str, RuleTrack]:
         """Another version answers now: windows of quality start empty."""
         mine = {rule.name for rule in self._spec.rules if rule.metric in QUALITY}
@@ -108,7 +125,9 @@ class RuleBook:
         after[rule.name] = self._remember(rule, track, part)
         if not track.breached or window is None:
             return []
-        return [_alarm(rule, track, part.end, window.start, measure.events(window))]
+        # A query's window counts buckets, which are no events.
+        events = 0 if rule.query else measure.events(window)
+        return [_alarm(rule, track, part.end, window.start, events)]
 
     def _push(
         self, rule: RuleSpec, measure: Measure, parts: Sequence[Part], part: Part
@@ -138,7 +157,7 @@ class RuleBook:
         window = reduce(measure.join, track.parts)
         full = window.start <= now - rule.over_s + _EDGE_S
         few = measure.events(window) < max(rule.min_events, 1)
-        if not full or (METRICS[rule.metric].events and few):
+        if not full or (few and (rule.query or METRICS[rule.metric].events)):
             return unknown, None
         value = measure.value(window)
         known = not (isnan(value) or isnan(limit))
@@ -187,13 +206,18 @@ class RuleBook:
 
 
 def amount_of(rule: RuleSpec) -> float:
-    """The rule's amount in the metric's own unit: shares 0..1, latencies in ms."""
+    """The rule's amount in the metric's own unit: shares 0..1, latencies in ms. A query's value is
+    in Prometheus' base units: shares 0..1, seconds."""
+    if rule.query:
+        return query_limit(rule.amount)
     scale = {"%": 0.01, "pp": 0.01, "s": 1_000.0}.get(rule.amount.unit, 1.0)
     return rule.amount.value * scale
 
 
 def kind_of(rule: RuleSpec) -> Kind:
     """The kind of incident that a broken rule belongs to."""
+    if rule.query:
+        return "operational"
     if rule.metric in QUALITY:
         return "quality"
     if rule.metric in ("label_arrival", "missing_ratio"):
@@ -203,6 +227,8 @@ def kind_of(rule: RuleSpec) -> Kind:
 
 def stream_of(rule: RuleSpec) -> str:
     """What a person calls the thing that a rule looks at."""
+    if rule.query:
+        return rule.query
     if rule.metric == "label_arrival":
         return ARRIVAL
     if rule.metric == "missing_ratio":
@@ -253,7 +279,7 @@ def _alarm(rule: RuleSpec, track: RuleTrack, now: float, since: float | None, ev
     how = f"{rule.name}: {track.value:.4g}{counted}, limit {track.limit:.4g}"
     moved = StreamMoved(
         stream=stream_of(rule),
-        distance=rule.metric,
+        distance=rule.metric or "query",
         effect=track.value,
         tolerance=track.limit if track.limit < inf else nan,
         evidence=1.0,

@@ -93,6 +93,7 @@ class Alerts:
             delivery = await self._client.send(batch)
         except OutsideError as error:
             self._metrics.alerts_sent.labels(outcome="failed").inc(len(batch))
+            self._metrics.missed("alertmanager")
             self._complaints.say("all", "miss alerts", alerts=len(batch), why=str(error))
             ends = [alert for alert in batch if _has_ended(alert) and self._is_ours(alert)]
             self._missed |= {_identity(alert): alert for alert in ends}
@@ -106,6 +107,7 @@ class Alerts:
         if delivery.taken:
             outcome = "partial" if delivery.failures else "sent"
             self._metrics.alerts_sent.labels(outcome=outcome).inc(alerts)
+            self._metrics.reached("alertmanager")
         away = {failure.url for failure in delivery.failures}
         for failure in delivery.failures:
             self._complaints.say(

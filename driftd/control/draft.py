@@ -7,7 +7,7 @@ import msgspec
 
 from agents.commands import AnyCommand, Decided
 from agents.contract import Step
-from agents.events import OperatorAsked, PaneClosed, QualityMatured, Ticked
+from agents.events import OperatorAsked, PaneClosed, QualityMatured, QueryRead, Ticked
 from agents.incidents import Incident, IncidentChanged
 from agents.lifecycle import Lifecycle, LifecycleState
 from agents.snapshot import Snapshot
@@ -46,6 +46,10 @@ class Draft:
         step = self.lifecycle.handle(self.snapshot.lifecycle, event, self.now)
         self.snapshot = msgspec.structs.replace(self.snapshot, lifecycle=step.state)
         self._take(step)
+
+    def query(self, read: QueryRead) -> None:
+        """Let the watcher judge what Prometheus said."""
+        self._watched(self.watcher.on_query(self.snapshot.watch, read))
 
     def waits_for_commands(self) -> bool:
         """Whether a command was decided on whose effect the next bucket depends."""

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import msgspec
 
@@ -14,6 +15,7 @@ from agents.events import (
     CommandDone,
     OperatorAsked,
     PaneClosed,
+    QueryRead,
     RegistryObserved,
 )
 from agents.stages.contract import LifecycleEvent
@@ -22,6 +24,9 @@ from driftd.store.rows import InboxRow, IncrementRow, PaneRow, PartialRow
 SOURCE = "source:"
 # The kind of an inbox row that nobody decides on: what a person should find in the journal.
 NOTE = "note"
+# The verb of an answer of Prometheus. It lies in the inbox among what operators ask: version 0.1
+# ends by a kind of row that it does not know and passes over a verb, and both may run side by side.
+QUERY = "query"
 # Stream -> a mark of the layout on which it is counted, see `agents.codec`.
 Marks = Mapping[str, int]
 INBOX_EVENTS = {
@@ -94,6 +99,19 @@ def told(row: InboxRow) -> LifecycleEvent:
     """An inbox row as the event it is."""
     event: LifecycleEvent = msgspec.json.decode(row.payload, type=INBOX_EVENTS[row.kind])
     return event
+
+
+def queried(event: LifecycleEvent) -> QueryRead | None:
+    """What Prometheus said, where an inbox row is that and no wish of an operator."""
+    if not isinstance(event, OperatorAsked) or event.verb != QUERY:
+        return None
+    return msgspec.convert(event.arguments, QueryRead)
+
+
+def answer_of(read: QueryRead) -> bytes:
+    """What Prometheus said as the payload of an inbox row of kind ``operator``."""
+    asked = OperatorAsked(verb=QUERY, by="prometheus", arguments=asdict(read))
+    return msgspec.json.encode(asked)
 
 
 def noted(row: InboxRow, now: float) -> Decided:

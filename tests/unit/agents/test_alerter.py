@@ -156,6 +156,49 @@ def test_a_raised_severity_fires_under_its_labels_and_ends_under_the_old() -> No
     assert due["warning"].starts_at == NOW
 
 
+def test_news_of_an_incident_are_sent_at_once_under_its_labels() -> None:
+    life = Life()
+    life.at(0, FAULT)
+    second = msgspec.structs.replace(MOVED, stream="temp", how="temp: missing")
+    joined = msgspec.structs.replace(FAULT, streams=(MOVED, second), quiet=0)
+    (alert,) = life.at(10, joined)
+
+    assert alert.annotations["streams"] == "minute_of_day, temp"
+    assert (alert.starts_at, alert.ends_at) == (NOW, NOW + 10 + 15 * MINUTE)
+    assert alert.labels == life.at(70, joined)[0].labels
+
+
+def test_quiet_panes_are_no_news() -> None:
+    life = Life()
+    life.at(0, FAULT)
+
+    assert life.at(10, msgspec.structs.replace(FAULT, quiet=3)) == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("false_alarm", "Answered: a false alarm."), ("accepted", "Answered: accepted as the new")],
+)
+def test_a_persons_answer_ends_the_alert_at_once_and_is_said(state: str, said: str) -> None:
+    life = Life()
+    life.at(0, FAULT)
+    answered = msgspec.structs.replace(FAULT, state=state, closed=RESOLVED.closed)
+    (alert,) = life.at(5, answered)
+
+    assert alert.ends_at == NOW + 5
+    assert alert.annotations["description"].startswith(said)
+
+
+def test_what_has_ended_never_fires_again_after_a_restart() -> None:
+    life, reborn = Life(), Life()
+    life.at(0, FAULT)
+    life.at(5, RESOLVED)
+    reborn.state = AlerterState.from_bytes(life.state.to_bytes())
+    sent = [alert for second in range(6, 2_000, 10) for alert in reborn.at(second)]
+
+    assert {alert.ends_at for alert in sent} == {NOW + 5}
+
+
 def test_one_alert_an_incident() -> None:
     due = Life().at(0, FAULT, DRIFT)
 

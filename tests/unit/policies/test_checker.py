@@ -164,6 +164,14 @@ RULE_KEYS = {
         "worse_by: a query's value has no reference; use above or below",
     ),
     "a query is of no stream": ("query: q, above: 1, of: temp", "of: means nothing for a query"),
+    "a query has no ratio": (
+        "query: q, above: 1.2x",
+        "above: 1.2x does not fit a query; write a bare number, percent (5%), ms (100ms) or s (100s)",
+    ),
+    "a query in percent is a share": (
+        "query: q, above: 100%",
+        "above: in percent a query is a share of 1 and never above 100%; write a bare number",
+    ),
     "a query has no counts": (
         "query: q, above: 1, confidence: sequential",
         "confidence: a query gives a number without counts; only point compares it",
