@@ -6,9 +6,9 @@ import pytest
 
 from driftd.demo.children import Children
 from stack.kafka import Kafka
+from stack.mlflow import Mlflow
 from stack.postgres import Postgres
 from stack.s3 import S3
-from tests.support.mlflow_server import mlflow_server
 
 # Helpers and scripts that tests run as children: they hold no tests and no examples.
 collect_ignore_glob = ["support/*.py", "integration/serving_models.py"]
@@ -49,7 +49,8 @@ def s3(children: Children) -> S3:
 
 
 @pytest.fixture(scope="session")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_url(children: Children) -> str:
     """The URL of a real MLflow server; each test uses registered models of its own name."""
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
-        yield url
+    server = Mlflow(children, children.directory / "mlflow")
+    server.start()
+    return server.url

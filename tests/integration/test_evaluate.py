@@ -13,10 +13,10 @@ from driftd.data.archive import DAY_S, Archive
 from driftd.data.evaluate import Scorer, evaluate
 from driftd.data.export import export_training, read_manifest
 from driftd.data.reference import reference_profile
+from driftd.demo.children import free_port
 from driftd.errors import RefusedError, UnreachableError
 from policies.specs import Amount, GateSpec
 from tests.support.labelled import labelled
-from tests.support.mlflow_server import free_port
 
 NAME, MODEL = "evaluated", "flight-delay"
 TRAIN_CHILD = Path(__file__).parents[1] / "support" / "train_child.py"

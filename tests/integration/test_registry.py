@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from agents.commands import MarkChallenger, MoveAlias, TagVersion
 from driftd.cli import data
 from driftd.clients.registry import Registry
+from driftd.demo.children import free_port
 from driftd.errors import RefusedError, UnreachableError
-from tests.support.mlflow_server import free_port
 
 
 class Crash(BaseException):
