@@ -5,43 +5,46 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from aiokafka.errors import KafkaError
 
+from driftd.clock import steady_now
 from driftd.console.listening import listener, token_of
 from driftd.control.executor import IN_FLIGHT_MAX
-from driftd.errors import MistakeError
-from driftd.kafka import cannot_bootstrap
+from driftd.daemon import Daemon, Service
+from driftd.errors import MistakeError, UnreachableError
+from driftd.roles import Role
 from driftd.settings import Settings
 from driftd.store.migrate import migrate
-from driftd.wiring import Daemon, Service, build
+from driftd.telemetry import Complaints
+from driftd.wiring import build
 
 log = structlog.get_logger()
 
 HARD_EXIT_AFTER_S = 20.0
 WATCHDOG_S = 5.0
 LEAVE_AFTER_S = 2.0
+RETRY_S = (0.5, 5.0)
 THREADS_BESIDE = 16
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 EXIT_STALLED = 70
 
 
-async def run_daemon(settings: Settings) -> int:
-    """Run one worker until SIGTERM or SIGINT; 0 after a clean stop.
+async def run_daemon(settings: Settings, role: Role = Role.ALL) -> int:
+    """Run one worker until SIGTERM or SIGINT; 0 after a clean stop, 70 where a fresh process is
+    needed. A store or a broker that is away is waited for, and told.
 
-    Raises ``MistakeError`` for settings that cannot work here, ``UnreachableError`` for a broker or
-    a store that is away.
+    Raises ``MistakeError`` for settings that cannot work here.
     """
     _widen()
-    await asyncio.to_thread(_prepare, settings)
+    _prepare(settings)
     with listener(settings.http) as listening:
         stop = asyncio.Event()
         _stop_on_signals(stop)
-        daemon = build(settings, listening)
+        daemon = build(settings, role, listening)
         try:
-            await _start(daemon)
             code = await _run(daemon, stop)
         finally:
             await _close(daemon)
@@ -50,28 +53,28 @@ async def run_daemon(settings: Settings) -> int:
     return code
 
 
-async def _start(daemon: Daemon) -> None:
-    try:
-        await daemon.producer.start()
-    except KafkaError as error:
-        raise cannot_bootstrap(daemon.settings.kafka, error) from error
-    await daemon.app.start()
-
-
 async def _run(daemon: Daemon, stop: asyncio.Event) -> int:
-    services = {**daemon.services, "watchdog": _watchdog(daemon)}
-    tasks = {name: asyncio.create_task(run(stop), name=name) for name, run in services.items()}
-    stopped = asyncio.create_task(stop.wait(), name="stop")
-    log.info("start worker", api=daemon.api)
-    await asyncio.wait([*tasks.values(), stopped], return_when=asyncio.FIRST_COMPLETED)
-    failed = [name for name, task in tasks.items() if task.done() and not stop.is_set()]
-    stopped.cancel()
-    if failed:
-        # What made one service end may keep another from ending.
-        _leave_after(HARD_EXIT_AFTER_S, EXIT_STALLED)
-    stop.set()
-    results = await asyncio.gather(*tasks.values(), return_exceptions=True)
-    for name, result in zip(tasks, results, strict=True):
+    log.info("start worker", worker=daemon.worker, role=daemon.role.value, api=daemon.api)
+    tasks = _begin({**daemon.early, "watchdog": _watchdog(daemon)}, stop)
+    starting = asyncio.create_task(_start(daemon, stop), name="start")
+    try:
+        await asyncio.wait([*tasks.values(), starting], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            if not stop.is_set():
+                tasks |= _begin(daemon.services, stop)
+                log.info("take part", worker=daemon.worker, role=daemon.role.value)
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait([*tasks.values(), stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        failed = [name for name, task in tasks.items() if task.done() and not stop.is_set()]
+        if failed:
+            # What made one service end may keep another from ending.
+            _leave_after(HARD_EXIT_AFTER_S, EXIT_STALLED)
+    finally:
+        stop.set()
+        results = await asyncio.gather(starting, *tasks.values(), return_exceptions=True)
+    for name, result in zip(tasks, results[1:], strict=True):
         # Clients that wait for a broker which is away are cut short by a stop; that is no failure.
         if isinstance(result, Exception) or (name in failed and result is not None):
             log.error("fail service", service=name, exc_info=result)
@@ -82,8 +85,41 @@ async def _run(daemon: Daemon, stop: asyncio.Event) -> int:
     return 0
 
 
+def _begin(services: Mapping[str, Service], stop: asyncio.Event) -> dict[str, asyncio.Task[None]]:
+    return {name: asyncio.create_task(run(stop), name=name) for name, run in services.items()}
+
+
+async def _start(daemon: Daemon, stop: asyncio.Event) -> None:
+    """Wait for the store and for a broker, then join; what is published here is known before."""
+    await _bring_up_store(daemon, stop)
+    await daemon.link.start(stop)
+    if stop.is_set():
+        return
+    await asyncio.to_thread(daemon.policies.look)
+    if daemon.app is not None:
+        await daemon.app.start()
+    daemon.ownership.changed_at = steady_now()
+    daemon.started = True
+
+
+async def _bring_up_store(daemon: Daemon, stop: asyncio.Event) -> None:
+    wait, longest = RETRY_S
+    complaints = Complaints(log)
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(migrate, daemon.settings.store)
+        except UnreachableError as error:
+            daemon.store_is_away(str(error))
+            complaints.say("store", "wait for store", why=str(error))
+        else:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), wait)
+        wait = min(2 * wait, longest)
+
+
 async def _close(daemon: Daemon) -> None:
-    for close in (daemon.app.stop, daemon.producer.stop, daemon.alertmanager.aclose):
+    for close in (daemon.link.aclose, daemon.alertmanager.aclose):
         with contextlib.suppress(Exception):
             await asyncio.wait_for(close(), 5.0)
     daemon.store.close()
@@ -95,9 +131,11 @@ def _prepare(settings: Settings) -> None:
             f"http.host is {settings.http.host}, but no token is set: put one into "
             f"{settings.http.token_env}, or listen on 127.0.0.1"
         )
-    settings.work.mkdir(parents=True, exist_ok=True)
-    settings.policies.mkdir(parents=True, exist_ok=True)
-    migrate(settings.store)
+    for name, folder in (("work", settings.work), ("policies", settings.policies)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MistakeError(f"{name}: {folder} cannot be made: {error}") from error
 
 
 def _watchdog(daemon: Daemon) -> Service:

@@ -1,6 +1,7 @@
 """`driftd check` and `driftd apply`: what a policy file says, and making it the one in force."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from policies.traffic import Traffic
 
 EXIT_MISTAKES = 1
+EXIT_MOVED = 4
 File = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A policy file.")
 ]
@@ -65,6 +67,10 @@ def register(app: typer.Typer) -> None:
         if any(report.mistakes for report in reports):
             raise typer.Exit(EXIT_MISTAKES)
 
+    _register_apply(app)
+
+
+def _register_apply(app: typer.Typer) -> None:
     @app.command()
     def apply(
         file: File,
@@ -72,17 +78,33 @@ def register(app: typer.Typer) -> None:
         api: Annotated[
             str | None, typer.Option("--api", help="The daemon's address; default: DRIFTD_API.")
         ] = None,
+        expect: Annotated[
+            int | None,
+            typer.Option(
+                "--expect-revision",
+                min=0,
+                help="Only if this revision is in force (0: none); else exit code 4.",
+            ),
+        ] = None,
         as_json: AsJson = False,
     ) -> None:
-        """Check a policy file and make it the policy in force."""
-        from driftd.cli.client import call, who
+        """Check a policy file and make it the policy in force, whatever is in force now.
+
+        Exit codes: 0 it is in force, 1 the file has mistakes, 3 no daemon answers, 4 another
+        revision is in force than --expect-revision says: look at it, then decide.
+        """
+        from driftd.cli.client import MovedOnError, call, who
 
         report = _Report(file, None, None, explain=False)
         if report.mistakes:
             _print([report])
             raise typer.Exit(EXIT_MISTAKES)
-        body = {"text": report.text, "by": who(by)}
-        answer = call("POST", "/api/policies", api=api, body=body)
+        body = {"text": report.text, "by": who(by), "expect": expect}
+        try:
+            answer = call("POST", "/api/policies", api=api, body=body)
+        except MovedOnError as error:
+            print(f"driftd: {error}", file=sys.stderr)
+            raise typer.Exit(EXIT_MOVED) from error
         if as_json:
             print(json.dumps({"model": report.model, **answer}))
         else:
@@ -117,7 +139,7 @@ class _Report:
             self.model, self.mode = document.model, document.mode
             spec = compile_policy(document)
             explanation = explain_policy(document, spec, traffic)
-            self.notices = notices_of(spec)
+            self.notices = notices_of(spec, platform)
             found = explanation.mistakes
             self.explanation = explanation if explain else None
         self.mistakes = file.locate(found)

@@ -13,6 +13,10 @@ DEFAULT_API = "http://127.0.0.1:8321"
 API_ENV, TOKEN_ENV = "DRIFTD_API", "DRIFTD_TOKEN"
 
 
+class MovedOnError(MistakeError):
+    """What was expected to be in force is not: look at what is, then decide."""
+
+
 def api_address(given: str | None) -> str:
     """``--api``, else the environment, else the local daemon."""
     return (given or os.environ.get(API_ENV) or DEFAULT_API).rstrip("/")
@@ -32,6 +36,8 @@ def call(method: str, path: str, *, api: str | None = None, body: Any = None) ->
         ) from error
     if answer.status_code in {401, 403}:
         raise RefusedError(f"{address} wants its token: put it into {TOKEN_ENV}.")
+    if answer.status_code == httpx.codes.CONFLICT:
+        raise MovedOnError(_detail(answer))
     if answer.is_client_error:
         raise MistakeError(_detail(answer))
     if answer.is_error:

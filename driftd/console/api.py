@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.events import OperatorAsked
 from driftd.clock import wall_now
 from driftd.console.status import decision_view, model_pulse, model_status
+from driftd.console.workers import workers_view
 from driftd.errors import DriftdError, OutsideError
+from driftd.store.policies import MovedError
 from driftd.store.store import Store
 from policies.specs import ModelSpec
 
@@ -40,23 +42,26 @@ class Asked(BaseModel):
 
 
 class Published(BaseModel):
-    """The body of a policy."""
+    """The body of a policy. ``expect``: the revision that must be in force, 0 for none."""
 
     model_config = ConfigDict(extra="forbid")
     text: Annotated[str, Field(max_length=POLICY_CHARACTERS_MAX)]
     by: By
+    expect: Annotated[int, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What the API stands on. ``publish`` returns a revision, or the mistakes it found.
+    """What the API stands on. ``publish(text, by, expect)`` returns a revision, or the mistakes it
+    found; it raises ``MovedError`` where another revision than ``expect`` is in force.
 
-    ``health`` returns what is wrong, an empty tuple when nothing is.
+    ``health`` returns what only a fresh process cures, ``ready`` what is missing before this worker
+    takes part; an empty tuple when nothing is.
     """
 
     store: Store
     specs: Callable[[], dict[str, ModelSpec]]
-    publish: Callable[[str, str], tuple[int, tuple[str, ...]]]
+    publish: Callable[[str, str, int | None], tuple[int, tuple[str, ...]]]
     ring: Callable[[str], None]
     health: Callable[[], tuple[str, ...]]
     ready: Callable[[], tuple[str, ...]]
@@ -133,6 +138,10 @@ def _add_views(app: FastAPI, desk: Desk) -> None:
         page = render_report(desk.store, _known(desk, model))
         return Response(page, media_type="text/html; charset=utf-8")
 
+    @app.get("/api/workers")
+    def workers() -> Response:
+        return _json(workers_view(desk.store.workers.all(), wall_now()))
+
     @app.get("/api/counts")
     def counts() -> Response:
         records, rejected = desk.store.views.records()
@@ -158,10 +167,7 @@ def _add_wishes(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/api/policies")
     def publish(body: Published, _: guard) -> dict[str, Any]:
-        revision, mistakes = desk.publish(body.text, body.by)
-        if mistakes:
-            raise HTTPException(422, list(mistakes))
-        return {"revision": revision}
+        return _publish(desk, body)
 
     @app.post("/api/pause-all")
     def pause_all(body: Asked, _: guard) -> dict[str, Any]:
@@ -187,6 +193,16 @@ def _add_wishes(app: FastAPI, desk: Desk) -> None:
         desk.store.inbox.put(model, "operator", msgspec.json.encode(asked), once)
         desk.ring(model)
         return {"request_id": request_id, "wall_at": wall_now()}
+
+
+def _publish(desk: Desk, body: Published) -> dict[str, Any]:
+    try:
+        revision, mistakes = desk.publish(body.text, body.by, body.expect)
+    except MovedError as error:
+        raise HTTPException(409, str(error)) from error
+    if mistakes:
+        raise HTTPException(422, list(mistakes))
+    return {"revision": revision}
 
 
 def _known(desk: Desk, model: str) -> ModelSpec:

@@ -13,6 +13,7 @@ import faust
 import structlog
 from aiokafka.errors import KafkaError
 
+from driftd.clock import steady_now
 from driftd.settings import Settings
 
 log = structlog.get_logger()
@@ -55,7 +56,14 @@ class Ownership:
         self._topic = topic
         self._partitions = partitions
         self._owned: frozenset[int] = frozenset()
-        self.changed = asyncio.Event()
+        self.joined = False
+        """Whether the group has told us our partitions, be they none."""
+        self.changed_at = steady_now()
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions that are ours."""
+        return self._owned
 
     def owns(self, model: str) -> bool:
         """Whether this worker steps the model."""
@@ -69,14 +77,14 @@ class Ownership:
         """Faust was given partitions (its ``TP`` tuples)."""
         mine = {tp.partition for tp in partitions if tp.topic == self._topic}
         self._owned = frozenset(mine)
-        self.changed.set()
+        self.joined, self.changed_at = True, steady_now()
         log.info("own partitions", topic=self._topic, partitions=sorted(mine))
 
     def revoked(self, partitions: Any) -> None:
         """Faust lost partitions; the store's compare-and-set guards what is still in flight."""
         gone = {tp.partition for tp in partitions if tp.topic == self._topic}
         self._owned -= gone
-        self.changed.set()
+        self.joined, self.changed_at = False, steady_now()
 
 
 Send = Callable[[int, bytes], Awaitable[None]]
@@ -96,10 +104,10 @@ class Bell:
         self._sending: dict[str, asyncio.Task[None]] = {}
 
     def ring(self, *models: str) -> None:
-        """Ask that these models are looked at soon, by whoever owns them."""
+        """Ask that these models are looked at soon, by whoever owns them: a worker that only
+        ingests, and one that has not joined the group yet, always ring through the topic."""
         for model in models:
-            # Until the group has told us what is ours, nobody knows whose it is.
-            if self._ownership.owns(model) or not self._ownership.changed.is_set():
+            if self._ownership.owns(model):
                 self._doorbell.ring(model)
             elif model not in self._sending:
                 self._sending[model] = asyncio.create_task(self._tell(model))

@@ -2,15 +2,15 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 import watchfiles
 
-from driftd.control.policies import file_author
+from driftd.control.policies import Standing, file_author
 from driftd.errors import MistakeError
 from driftd.yamlfile import Located, Mark, parse_yaml
 from policies.checker import check
@@ -27,25 +27,42 @@ FILES_MAX = 1_000
 log = structlog.get_logger(__name__)
 
 
-class Publish(Protocol):
-    """Makes a text the policy of its model. Called in a worker thread; may raise, is tried again."""
+class Book(Protocol):
+    """Where policies are published; see ``PolicyBook``. Called in a worker thread; what raises is
+    tried again."""
 
-    def __call__(self, *, model: str, text: str, digest: str, by: str, spec: ModelSpec) -> Any:
-        """Returns the revision."""
+    def publish_file(
+        self, *, text: str, digest: str, by: str, spec: ModelSpec, before: str
+    ) -> Standing:
+        """Publish it, or leave it because it is old."""
+        ...
+
+    def heads(self) -> Mapping[str, tuple[int, str]]:
+        """model -> (revision, digest) in force."""
+        ...
+
+    def refuse(self, file: str, model: str, mistakes: tuple[Located, ...]) -> None:
+        """Tell in the model's journal that the file was refused."""
         ...
 
 
-OnRefused = Callable[[str, tuple[Located, ...]], None]
+OnRefused = Callable[[str], None]
 OnGone = Callable[[str, str], None]
 Changes = Callable[[Path], AsyncIterator[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What a file held when it was last dealt with; ``model`` is empty if it was refused at once."""
+    """What a file held when it was last dealt with. ``model``: what it stands for, empty if it was
+    refused at once; ``good``: its last content without a mistake; ``holds``: the revision that has
+    this content, 0 for a refused one; ``in_force``: what is in force in its place, 0 if its own."""
 
     content: str
     model: str
+    good: str = ""
+    holds: int = 0
+    in_force: int = 0
+    mistake: str = ""
 
 
 async def file_changes(folder: Path) -> AsyncIterator[Any]:
@@ -58,29 +75,56 @@ async def file_changes(folder: Path) -> AsyncIterator[Any]:
 
 class PolicyWatch:
     """One directory of ``*.yaml``, one file a model. Nothing is ever taken out of force: what a
-    refused or deleted file said before stays until another revision is published.
+    refused or deleted file said before stays until another revision is published; nor does an old
+    copy of a file take a newer revision back (see ``PolicyBook.publish_file``).
 
-    ``on_refused(file, mistakes)`` is called once a content (again, if it raises); ``on_gone(file, model)`` when a file
-    was deleted or turned to another model.
+    ``on_refused(file)`` is called once a content (again, if the book could not be told of it),
+    ``on_gone(file, model)`` when a file was deleted or turned to another model.
     """
 
     def __init__(
         self,
         folder: Path,
+        book: Book,
         *,
-        publish: Publish,
-        on_refused: OnRefused,
-        on_gone: OnGone | None = None,
+        on_refused: OnRefused = lambda _file: None,
+        on_gone: OnGone = lambda _file, _model: None,
         platform: Platform | None = None,
         changes: Changes = file_changes,
     ) -> None:
         self._folder = folder
-        self._publish = publish
+        self._book = book
         self._on_refused = on_refused
         self._on_gone = on_gone
         self._platform = platform
         self._changes = changes
         self._seen: dict[str, _Seen] = {}
+        # A file that an editor takes away and puts back is still the file that it was.
+        self._gone: dict[str, _Seen] = {}
+
+    @property
+    def stale(self) -> frozenset[str]:
+        """The files that say something else than the policy in force."""
+        return frozenset(name for name, seen in dict(self._seen).items() if seen.in_force)
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The files whose present content is refused."""
+        return frozenset(name for name, seen in dict(self._seen).items() if seen.mistake)
+
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know of the files, one line each."""
+        told = []
+        for name, seen in sorted(dict(self._seen).items()):
+            if seen.mistake:
+                told.append(f"{name} is refused and changes nothing: {seen.mistake}")
+            elif seen.in_force:
+                told.append(
+                    f"{name} holds revision {seen.holds} of {seen.model}, revision "
+                    f"{seen.in_force} is in force: bring the file up to date, or publish it on "
+                    f"purpose: driftd apply {name}"
+                )
+        return tuple(told)
 
     async def run(self) -> None:
         """Until cancelled. Raises ``MistakeError`` when the directory cannot be made."""
@@ -97,11 +141,14 @@ class PolicyWatch:
         files = sorted(self._folder.glob("*.yaml"))[:FILES_MAX]
         names = {path.name for path in files}
         for name in sorted(set(self._seen) - names):
-            gone = self._seen.pop(name)
+            gone = self._gone[name] = self._seen.pop(name)
+            while len(self._gone) > FILES_MAX:
+                self._gone.pop(next(iter(self._gone)))
             if gone.model:
                 self._tell_gone(name, gone.model)
         for path in files:
             self._file(path)
+        self._compare()
 
     def _file(self, path: Path) -> None:
         try:
@@ -113,31 +160,65 @@ class PolicyWatch:
         before = self._seen.get(path.name)
         if before is not None and before.content == digest:
             return
+        before = before or self._gone.get(path.name) or _Seen(content="", model="")
         text, spec, mistakes = self._checked(content, path.name)
-        model = spec.model if spec is not None else (before.model if before else "")
         if spec is None:
-            self._refuse(path.name, mistakes, _Seen(content=digest, model=model))
-            return
+            self._refuse(path.name, text, mistakes, replace(before, content=digest))
+        else:
+            self._publish(path.name, text, digest, spec, before)
+
+    def _publish(self, name: str, text: str, digest: str, spec: ModelSpec, before: _Seen) -> None:
+        # What the file said of another model is no state of this one.
+        good = before.good if before.model == spec.model else ""
         try:
-            revision = self._publish(
-                model=spec.model, text=text, digest=digest, by=file_author(path.name), spec=spec
+            standing = self._book.publish_file(
+                text=text, digest=digest, by=file_author(name), spec=spec, before=good
             )
         except Exception as error:  # noqa: BLE001 - a store that is away must not end the watch
-            log.warning("policy not published", file=path.name, error=str(error), again=True)
+            log.warning("policy not published", file=name, error=str(error), again=True)
             return
-        self._seen[path.name] = _Seen(content=digest, model=spec.model)
-        log.info("policy published", file=path.name, model=spec.model, revision=revision)
-        if before is not None and before.model not in ("", spec.model):
-            self._tell_gone(path.name, before.model)
+        seen = self._seen[name] = _Seen(
+            content=digest,
+            model=spec.model,
+            good=digest,
+            holds=standing.holds,
+            in_force=standing.in_force if standing.stale else 0,
+        )
+        if standing.stale:
+            log.warning("policy file is old", file=name, model=spec.model, **_revisions(seen))
+        else:
+            what = "policy published" if standing.published else "policy in force"
+            log.info(what, file=name, model=spec.model, revision=standing.holds)
+        if before.model not in ("", spec.model):
+            self._tell_gone(name, before.model)
 
-    def _refuse(self, name: str, mistakes: tuple[Located, ...], seen: _Seen) -> None:
+    def _refuse(self, name: str, text: str, mistakes: tuple[Located, ...], before: _Seen) -> None:
         try:
-            self._on_refused(name, mistakes)
+            self._book.refuse(name, _model_of(text) or before.model, mistakes)
         except Exception as error:  # noqa: BLE001 - a store that is away must not end the watch
             log.warning("policy refusal not told", file=name, error=str(error), again=True)
             return
-        self._seen[name] = seen
-        log.warning("policy refused", file=name, mistakes=len(mistakes), in_force=seen.model)
+        self._on_refused(name)
+        first = mistakes[0].text(name)
+        self._seen[name] = replace(before, holds=0, in_force=0, mistake=first)
+        log.warning("policy refused", file=name, mistakes=len(mistakes), in_force=before.model)
+
+    def _compare(self) -> None:
+        """Which files others have overtaken: by ``driftd apply``, or from a newer copy."""
+        try:
+            heads = self._book.heads()
+        except Exception as error:  # noqa: BLE001 - a store that is away must not end the watch
+            log.debug("policy files not compared", error=str(error))
+            return
+        for name, seen in self._seen.items():
+            revision, digest = heads.get(seen.model, (0, ""))
+            if seen.mistake or not revision:
+                continue
+            if digest == seen.content:
+                self._seen[name] = replace(seen, holds=revision, in_force=0)
+            elif seen.in_force != revision:
+                now = self._seen[name] = replace(seen, in_force=revision)
+                log.info("policy file overtaken", file=name, model=seen.model, **_revisions(now))
 
     def _checked(
         self, content: bytes, name: str
@@ -168,9 +249,20 @@ class PolicyWatch:
 
     def _tell_gone(self, file: str, model: str) -> None:
         log.warning("policy file gone", file=file, model=model, in_force=model)
-        if self._on_gone is not None:
-            self._on_gone(file, model)
+        self._on_gone(file, model)
 
 
 def _whole_file(why: str) -> tuple[Located, ...]:
     return (Located(Mark(1, 1), Mistake((), f"the file {why}")),)
+
+
+def _revisions(seen: _Seen) -> dict[str, Any]:
+    todo = "bring it up to date, or publish it on purpose with driftd apply"
+    return {"holds": seen.holds, "in_force": seen.in_force, "todo": todo}
+
+
+def _model_of(text: str) -> str:
+    """The model that a file with mistakes names, where it is readable that far."""
+    values = parse_yaml(text).values
+    model = values.get("model") if isinstance(values, Mapping) else None
+    return model if isinstance(model, str) else ""

@@ -61,6 +61,8 @@ class Control:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``. A model whose step fails is tried again; thirty in a row end the worker,
         so that the supervisor starts a fresh one. A store that is away is waited for."""
+        self.last_step = steady_now()
+        waking = asyncio.create_task(_after(stop, self._doorbell.ring))
         try:
             due = steady_now()
             while not stop.is_set():
@@ -72,6 +74,7 @@ class Control:
                 await self._round(tuple(models), stop)
                 self.last_step = steady_now()
         finally:
+            waking.cancel()
             self._ended = True
             for model in tuple(self._looked):
                 self._answer(model)
@@ -82,6 +85,8 @@ class Control:
                 return
             if self._ownership.owns(model):
                 await self._step(model)
+                # A store that is away costs each model a time-out: slow, but no stall.
+                self.last_step = steady_now()
             self._answer(model)
 
     async def _all(self) -> tuple[str, ...]:
@@ -121,3 +126,8 @@ class Control:
         for done in self._looked.pop(model, ()):
             if not done.done():
                 done.set_result(None)
+
+
+async def _after(stop: asyncio.Event, act: Callable[[], None]) -> None:
+    await stop.wait()
+    act()

@@ -32,6 +32,8 @@ class Scout:
         self._complaints = Complaints(log)
         self._wake = asyncio.Event()
         self.topics: frozenset[str] = frozenset()
+        self.looked_for: frozenset[str] = frozenset()
+        """The wanted topics of the last look."""
 
     def look_now(self) -> None:
         """Do not wait for the next round: the wanted topics have changed."""
@@ -64,7 +66,7 @@ class Scout:
         if first or proofs:
             await asyncio.to_thread(self._store.discover, first, listed=proofs)
         self._known |= found
-        self.topics = frozenset(wanted)
+        self.topics, self.looked_for = frozenset(wanted), frozenset(plans.topics)
         missing = sorted(plans.topics - self.topics)
         if missing:
             self._complaints.say("missing", "wait for topics", missing=missing)

@@ -16,6 +16,7 @@ from driftd.ingest.limits import (
     COMMIT_S,
     FETCH_WAIT_EVENT_CLOCK_MS,
     FETCH_WAIT_MS,
+    GROUP,
     KAFKA_RETRY_S,
     REFRESH_S,
     SCOUT_S,
@@ -24,8 +25,10 @@ from driftd.ingest.limits import (
 from driftd.ingest.plans import PlanMaker, Plans
 from driftd.ingest.poll_loop import PollLoop
 from driftd.ingest.probe import Probe
+from driftd.ingest.readiness import absent_topics, missing
 from driftd.ingest.scout import Scout
-from driftd.kafka import aiokafka_options, cannot_bootstrap
+from driftd.kafka import aiokafka_options
+from driftd.kafka_errors import cannot_bootstrap
 from driftd.settings import Settings
 from driftd.store.moves import Move
 from driftd.store.store import Store
@@ -33,7 +36,6 @@ from driftd.telemetry import Complaints, Metrics, count_all
 from policies.specs import ModelSpec
 
 log = structlog.get_logger()
-GROUP = "driftd-ingest"
 Policies = Callable[[], Mapping[str, ModelSpec]]
 
 
@@ -62,6 +64,8 @@ class Ingest:
         self._asked = asyncio.Event()
         self._complaints = Complaints(log)
         self._waiting_since = steady_now()
+        self._planned = False
+        self._scout: Scout | None = None
         self._loop: PollLoop | None = None
         self._letters: DeadLetters | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -72,21 +76,43 @@ class Ingest:
         return self._loop is not None and self._loop.ownership.owning
 
     @property
+    def owned(self) -> int:
+        """How many partitions we read from where the store stands."""
+        return 0 if self._loop is None else len(self._loop.ownership.partitions)
+
+    @property
     def lag(self) -> int:
         """Records in our partitions that are not read yet."""
-        return 0 if self._loop is None else self._loop.lag
+        return sum(self._lags().values())
 
     @property
     def stalled_s(self) -> float:
         """Seconds with something to do and nothing done; to wait for a broker or a topic is no
-        stall."""
+        stall. A store that is away looks like one: only the daemon knows."""
         since = self._waiting_since if self._loop is None else self._loop.progress_at
         return steady_now() - since
+
+    def missing(self) -> tuple[str, ...]:
+        """What is missing before this worker takes part in ingest."""
+        if self._loop is None or self._scout is None or not self._planned:
+            return ("ingest reads the policies in force and connects to Kafka",)
+        return missing(self._loop, self._scout, self._plans)
+
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know, one line each."""
+        if self._scout is None or not self._planned:
+            return ()
+        return absent_topics(self._scout, self._plans)
 
     @property
     def letters_suppressed(self) -> int:
         """Dead letters that were not sent: too many at once, or the broker refused them."""
         return 0 if self._letters is None else self._letters.suppressed
+
+    def _lags(self) -> Mapping[str, int]:
+        # None are ours while positions are being read: they are not behind, they are not known.
+        loop = self._loop
+        return loop.lag if loop is not None and loop.ownership.owning else {}
 
     def refresh_policies(self) -> None:
         """Look for changed policies and profiles now, not with the next round."""
@@ -94,6 +120,7 @@ class Ingest:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ingest until ``stop``; returns after a last flush. Raises only on a fault of its own."""
+        self._waiting_since = steady_now()
         async with AsyncExitStack() as stack:
             clients = await self._connected(stop, stack)
             if clients is None:
@@ -110,9 +137,14 @@ class Ingest:
     ) -> None:
         settings, store = self._settings, self._store.ingest
         event_clock = settings.clock == "event"
-        scout = Scout(probe, store, lambda: self._plans, event_clock=event_clock)
+        scout = self._scout = Scout(probe, store, lambda: self._plans, event_clock=event_clock)
         raw = settings.ingest.dead_letters == "raw"
-        letters = self._letters = DeadLetters(producer, settings.topics.dead_letters, raw=raw)
+        letters = self._letters = DeadLetters(
+            producer,
+            settings.topics.dead_letters,
+            raw=raw,
+            count=lambda outcome, n: self._metrics.dead_letters.labels(outcome).inc(n),
+        )
         loop = self._loop = PollLoop(
             settings,
             store,
@@ -123,6 +155,7 @@ class Ingest:
             letters=letters.put,
             written=lambda folded: self._written(folded, consumer),
             lost=lambda: self._metrics.flushes.labels(outcome="lost").inc(),
+            gone=lambda topic, n: self._metrics.gap.labels(topic, "lost").inc(n),
         )
         reading = asyncio.create_task(loop.run(stop), name="poll loop")
         beside = [
@@ -146,7 +179,7 @@ class Ingest:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._loop = None
+            self._loop = self._scout = None
 
     async def _refresh(self, scout: Scout) -> None:
         while True:
@@ -157,19 +190,26 @@ class Ingest:
                 # A store that is away or a policy that does not compile: the last good ones go on.
                 self._complaints.say("plans", "keep policies", why=str(error))
             else:
+                self._planned = True
                 if plans.topics != self._plans.topics:
                     scout.look_now()
                 self._plans = plans
-            self._metrics.lag.set(self.lag)
+            self._metrics.lag.put({(topic,): lag for topic, lag in self._lags().items()})
             try:
                 await asyncio.wait_for(self._asked.wait(), REFRESH_S)
             except TimeoutError:
                 continue
 
     def _written(self, folded: Folded, consumer: AIOKafkaConsumer) -> None:
-        self._metrics.flushes.labels(outcome="written").inc()
-        for move in folded.flush.moves:
-            self._metrics.records.labels(topic=move.topic).inc(move.records)
+        metrics, moves = self._metrics, folded.flush.moves
+        metrics.flushes.labels(outcome="written").inc()
+        metrics.flush_records.observe(sum(move.records for move in moves))
+        if self._loop is not None:
+            metrics.flush_seconds.observe(self._loop.flush_s)
+        for move in moves:
+            metrics.records.labels(topic=move.topic).inc(move.records)
+            metrics.gap.labels(move.topic, "skipped").inc(move.gap)
+            metrics.gap.labels(move.topic, "lost")
             count_all(self._metrics.rejected, move.rejected, topic=move.topic)
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(_commit(consumer, folded.flush.moves))
@@ -187,7 +227,7 @@ class Ingest:
                     stack.push_async_exit(tried.pop_all())
                     return clients
             except KafkaError as error:
-                told = cannot_bootstrap(self._settings.kafka, error)
+                told = await asyncio.to_thread(cannot_bootstrap, self._settings.kafka, error)
                 self._complaints.say("kafka", "wait for Kafka", why=str(told))
             self._waiting_since = steady_now()
             try:

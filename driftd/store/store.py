@@ -1,7 +1,6 @@
 """The store: SQL by URL, one small shelf for each of its users."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from driftd.clock import wall_now
 from driftd.errors import MistakeError
@@ -11,8 +10,10 @@ from driftd.store.migrate import require_schema
 from driftd.store.policies import Policies
 from driftd.store.positions import Positions
 from driftd.store.profiles import Profiles
+from driftd.store.scrapes import Scrapes
 from driftd.store.steps import Steps
-from driftd.store.views import Flags, Views, Workers
+from driftd.store.views import Flags, Views
+from driftd.store.workers import Workers
 
 
 class Store:
@@ -29,6 +30,7 @@ class Store:
         self.views = Views(database)
         self.flags = Flags(database)
         self.workers = Workers(database)
+        self.scrapes = Scrapes(database)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -50,7 +52,6 @@ def open_store(url: str, now: Callable[[], float] = wall_now) -> Store:
 
 
 def _require_file(database: Database) -> None:
-    # Opening it would make an empty one, perhaps in the wrong place.
-    file = database.engine.url.database or ""
-    if database.engine.dialect.name == "sqlite" and not Path(file).exists():
+    if database.is_missing():
+        file = database.engine.url.database
         raise MistakeError(f"there is no store at {file}; run: driftd migrate")

@@ -1,9 +1,8 @@
-"""What people and pages read, and the small switches and signs of life beside it."""
+"""What people and pages read, and the small switches beside it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Select, func, select
 
 from driftd.store.boxes import OPEN_STATES, Outbox
@@ -20,7 +19,6 @@ from driftd.store.schema import (
     outbox,
     pane,
     position,
-    worker,
 )
 from driftd.store.steps import Steps
 
@@ -155,28 +153,3 @@ class Flags:
     def resume_all(self, by: str) -> None:
         """Let effects happen again."""
         self.set(PAUSED_ALL, "", by)
-
-
-class Workers:
-    """``store.workers``: who is alive."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def beat(self, name: str, role: str, started: float, body: Mapping[str, Any]) -> None:
-        """A sign of life with what the worker has to say about itself."""
-        row = {
-            "worker": name,
-            "role": role,
-            "wall_started": started,
-            "wall_seen": self._database.now(),
-            "body": msgspec.json.encode(body),
-        }
-        with self._database.writing() as connection:
-            put_all(connection, worker, [row])
-
-    def alive(self, since: float) -> list[str]:
-        """Workers that gave a sign of life at or after ``since`` (wall time)."""
-        query = select(worker.c.worker).where(worker.c.wall_seen >= since)
-        with self._database.reading() as connection:
-            return sorted(connection.execute(query).scalars())

@@ -56,14 +56,15 @@ def test_another_workers_model_rings_there_once_however_often_it_is_rung() -> No
     assert sent == [(partition_of("theirs", PARTITIONS), b"theirs")]
 
 
-def test_before_anything_is_owned_nothing_is_sent() -> None:
+def test_who_owns_nothing_rings_for_every_model_there() -> None:
+    """A worker that only ingests, and one that has not joined the group yet."""
     sent: Sent = []
 
     async def send(partition: int, key: bytes) -> None:
         sent.append((partition, key))
 
-    assert ring(Ownership(TOPIC, PARTITIONS), send, "m") == ("m",)
-    assert sent == []
+    assert ring(Ownership(TOPIC, PARTITIONS), send, "m", "n") == ()
+    assert sent == [(partition_of(m, PARTITIONS), m.encode()) for m in ("m", "n")]
 
 
 def test_a_ring_that_cannot_be_sent_is_lost_and_harms_nobody() -> None:

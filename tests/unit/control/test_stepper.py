@@ -217,8 +217,8 @@ def test_a_refused_policy_file_is_a_line_of_the_journal_once_a_revision(bench: B
     mistakes = file.locate(check(file.values)[1])
 
     for _ in range(2):
-        bench.book.refuse("a.yaml", mistakes)
-        bench.book.refuse("another.yaml", mistakes)
+        bench.book.refuse("a.yaml", "", mistakes)
+        bench.book.refuse("another.yaml", "", mistakes)
         bench.step()
 
     told = [row for row in bench.store.views.decisions(MODEL, 50) if row.what == "refuse policy"]

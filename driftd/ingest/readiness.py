@@ -1,0 +1,31 @@
+"""Whether ingest takes part: what it waits for, and what a person should know."""
+
+from driftd.ingest.limits import GROUP
+from driftd.ingest.plans import Plans
+from driftd.ingest.poll_loop import PollLoop
+from driftd.ingest.scout import Scout
+
+
+def missing(loop: PollLoop, scout: Scout, plans: Plans) -> tuple[str, ...]:
+    """What is missing before partitions are read: nothing where no policy is published, where other
+    workers own them all, or where a topic does not exist: then a policy has to be mended, and the
+    API must be reached for that."""
+    if scout.looked_for != plans.topics or loop.subscribed != scout.topics:
+        return ("ingest looks for the topics of the policies in force",)
+    ownership = loop.ownership
+    if not loop.subscribed or (ownership.settled and not ownership.assigned):
+        return ()
+    if not ownership.settled:
+        return (f"the group {GROUP} has not given this worker its partitions yet",)
+    if not ownership.owning:
+        return ("the store has not said yet from where the partitions are to be read",)
+    return ()
+
+
+def absent_topics(scout: Scout, plans: Plans) -> tuple[str, ...]:
+    """One line about topics that policies name and the broker does not have."""
+    absent = sorted(plans.topics - scout.topics)
+    if not absent:
+        return ()
+    names = ", ".join(absent)
+    return (f"a policy names {names}, which the broker does not have: driftd topics create",)
