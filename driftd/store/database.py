@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -49,6 +50,12 @@ class Database:
         self._lock: AbstractContextManager[Any] = nullcontext()
         if self.engine.dialect.name == "sqlite":
             self._lock = _LOCKS.setdefault(os.path.realpath(self.engine.url.database or ""), Lock())
+
+    def is_missing(self) -> bool:
+        """Whether it is a file that is not there; to open it would make an empty one, perhaps in
+        the wrong place."""
+        file = self.engine.url.database or ""
+        return self.engine.dialect.name == "sqlite" and not Path(file).exists()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

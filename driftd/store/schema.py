@@ -230,6 +230,7 @@ decision = Table(
     _int("policy_revision"),
     _float("wall_at"),
     Index("decision_by_model", "model", "id"),
+    Index("decision_by_age", "wall_at"),
     sqlite_autoincrement=True,
 )
 incident = Table(
@@ -262,7 +263,12 @@ inbox = Table(
 )
 # A request stays known after its inbox row is gone: asked twice, done once.
 request = Table(
-    "request", metadata, _text("request_id", key=True), _text("model"), _float("wall_at")
+    "request",
+    metadata,
+    _text("request_id", key=True),
+    _text("model"),
+    _float("wall_at"),
+    Index("request_by_age", "wall_at"),
 )
 outbox = Table(
     "outbox",
@@ -283,6 +289,7 @@ outbox = Table(
     _float("wall_finished"),
     Index("outbox_by_state", "state", "seq"),
     Index("outbox_by_model", "model", "seq"),
+    Index("outbox_by_end", "wall_finished"),
     sqlite_autoincrement=True,
 )
 flag = Table(

@@ -4,14 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import text
 
 from agents.events import CommandDone
-from driftd.store.migrate import migrate
 from driftd.store.rows import OutboxRow, StepWrite
-from driftd.store.schema import metadata
 from driftd.store.store import Store, open_store
 
 
@@ -133,18 +128,3 @@ def test_signs_of_life(store: Store) -> None:
 
     assert store.workers.alive(since=100.0) == ["w"]
     assert store.workers.alive(since=100.1) == []
-
-
-def test_migrations_make_exactly_the_tables_of_the_schema(store: Store) -> None:
-    with store.database.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
-
-
-def test_migrating_twice_changes_nothing_and_a_later_schema_is_accepted(
-    store: Store, store_url: str
-) -> None:
-    assert migrate(store_url) == migrate(store_url)
-    with store.database.writing() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    open_store(store_url).close()
