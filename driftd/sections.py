@@ -80,17 +80,31 @@ class SecuritySettings(Document):
 
 
 class KafkaSettings(Document):
-    """Where the brokers are. ``session_timeout``: how soon a dead worker is noticed."""
+    """Where the brokers are. ``session_timeout``: how soon a dead worker is noticed. Workers of one
+    store share the consumer groups PREFIX-control and PREFIX-ingest; another installation on the
+    same brokers needs another ``group_prefix``."""
 
     bootstrap: Word = "127.0.0.1:9092"
     session_timeout_s: Span = Field(default=4.0, alias="session_timeout")
+    group_prefix: Word = "driftd"
     security: SecuritySettings = Field(default_factory=SecuritySettings)
+
+    @property
+    def control_group(self) -> str:
+        """The consumer group whose members share the models."""
+        return f"{self.group_prefix}-control"
+
+    @property
+    def ingest_group(self) -> str:
+        """The consumer group whose members share the partitions of events."""
+        return f"{self.group_prefix}-ingest"
 
 
 class TopicSettings(Document):
     """The daemon's own topics; those of events stand in the policies. ``replication``: copies of
     each, 0 for the brokers' default; ``decisions_kept``: how long they stay, for ever where it is
-    left out. Both count when ``driftd topics create`` makes a topic."""
+    left out; ``away``: how long a daemon may be stopped without losing records. They count when
+    ``driftd topics`` makes or checks topics."""
 
     control: Word = "driftd.control"
     traffic: Word = "driftd.traffic"
@@ -99,6 +113,7 @@ class TopicSettings(Document):
     control_partitions: Positive = 8
     replication: Count = 0
     decisions_kept_s: Span | None = Field(default=None, alias="decisions_kept")
+    away_s: Span = Field(default=259_200.0, alias="away")
     dead_letters_kept_s: Span = Field(default=1_209_600.0, alias="dead_letters_kept")
 
 

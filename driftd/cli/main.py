@@ -10,7 +10,7 @@ from driftd.errors import DriftdError, OutsideError
 
 # Every module here has `register(app)`. Written out, in the order in which help shows them.
 COMMANDS = (
-    "run", "demo", "check", "status", "report", "operate", "serve", "migrate", "data", "model",
+    "run", "demo", "check", "status", "report", "operate", "serve", "migrate", "topics", "data", "model",
 )  # fmt: skip
 EXIT_GOOD, EXIT_MISTAKE, EXIT_OUTSIDE = 0, 1, 3
 
