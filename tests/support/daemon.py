@@ -107,10 +107,14 @@ class RunningDaemon:
 
 @contextmanager
 def running_daemon(
-    directory: Path, topics: Mapping[str, int], policies: Mapping[str, str], ingest: str = ""
+    directory: Path,
+    topics: Mapping[str, int],
+    policies: Mapping[str, str],
+    ingest: str = "",
+    more: str = "",
 ) -> Iterator[RunningDaemon]:
     """A daemon that is ready; everything ends with the block. Its registry is away all the time:
-    nothing here needs one. ``ingest``: more of that part of the settings, as YAML."""
+    nothing here needs one. ``ingest``: more of that part of the settings, ``more``: other parts."""
     children = Children(directory)
     broker = start_broker({**topics, **OWN_TOPICS}, directory / "broker")
     port = free_port()
@@ -123,7 +127,7 @@ topics: {{control_partitions: {OWN_TOPICS["driftd.control"]}}}
 mlflow: {{tracking_uri: "http://127.0.0.1:{free_port()}", deadline: 2s}}
 http: {{port: {port}}}
 ingest: {{flush: 200ms, flush_canary: 200ms, sample: 100%{ingest}}}
-"""
+{more}"""
     )
     daemon = RunningDaemon(children=children, broker=broker, settings=settings, port=port)
     (directory / "policies").mkdir()
