@@ -68,6 +68,7 @@ class Metrics:
         self.registry, self.by_model = CollectorRegistry(), CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self._topics: set[str] = set()
         self._ingest()
         self._control()
         self._models()
@@ -154,6 +155,16 @@ class Metrics:
         for kind in ("read", "write"):
             self.store_seconds.labels(kind)
             self.store_errors.labels(kind)
+
+    def know_topic(self, topic: str, reasons: Iterable[str]) -> None:
+        """Begin the counters of a topic at 0, and keep those that it has."""
+        if topic in self._topics:
+            return
+        self._topics.add(topic)
+        for kind in ("lost", "skipped"):
+            self.gap.labels(topic, kind)
+        for reason in reasons:
+            self.rejected.labels(topic, reason)
 
     def know(self, model: str) -> None:
         """Begin the counters of a model at 0, and keep those that it has."""

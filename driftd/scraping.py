@@ -4,15 +4,21 @@ from driftd.clock import steady_now
 from driftd.console.collector import StoreCollector
 from driftd.console.worker_collector import WorkerCollector, WorkerView
 from driftd.daemon import Daemon
+from driftd.errors import UnreachableError
+from policies.specs import ModelSpec
 
 
 def show_worker(daemon: Daemon) -> None:
     """Register what is read at a scrape, and let the store tell of its transactions."""
     registry, metrics = daemon.metrics.registry, daemon.metrics
     registry.register(WorkerCollector(lambda: _view(daemon)))
-    registry.register(
-        StoreCollector(daemon.store, daemon.book.specs, daemon.ownership.owns, metrics)
-    )
+
+    def specs() -> dict[str, ModelSpec]:
+        if not daemon.has_schema:
+            raise UnreachableError("store: its tables are not there yet")
+        return daemon.book.specs()
+
+    registry.register(StoreCollector(daemon.store, specs, daemon.ownership.owns, metrics))
     daemon.store.database.watch = metrics.transaction
 
 
