@@ -1,33 +1,27 @@
 """The MLflow registry: aliases as a projection of our journal, every call bounded in time."""
 
-import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from agents.commands import MarkChallenger, MoveAlias, TagVersion
 from driftd.clients.bounded import OPEN_MAX, Deadline
-from driftd.errors import RefusedError, UnreachableError
+from driftd.clients.environment import log_in
+from driftd.clients.steps import Steps, make_client
+from driftd.errors import RefusedError
+from driftd.sections import MlflowSettings
 
 OP_ID_TAG = "driftd.op_id"
 PROFILE_FOLDER, PROFILE_FILE = "driftd", "profile.bin"
 PROFILE_BYTES_MAX = 64 * 1024 * 1024
 
-# With its defaults the client waits 247 s for a dead server; ours are set before its first import
-# and never against the operator's own values. It must not report home either.
-_KNOBS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0.5",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-# A missing alias is INVALID_PARAMETER_VALUE, a missing version or model RESOURCE_DOES_NOT_EXIST.
-_ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
-_REFUSALS = _ABSENT | {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
+
+def open_registry(settings: MlflowSettings) -> "Registry":
+    """The registry of the settings, logged in. Raises ``MistakeError`` for a missing password."""
+    log_in(settings)
+    return Registry(settings.tracking_uri, settings.deadline_s)
 
 
 class Registry:
@@ -40,7 +34,9 @@ class Registry:
     def __init__(self, tracking_uri: str, deadline_s: float = 20.0) -> None:
         self.tracking_uri = tracking_uri
         self._deadline_s = deadline_s
+        # Apart: a store of files that hangs must not keep the way back from the aliases.
         self._open_calls = threading.BoundedSemaphore(OPEN_MAX)
+        self._open_files = threading.BoundedSemaphore(OPEN_MAX)
         self._client: Any = None
 
     def aliases(self, name: str) -> dict[str, str]:
@@ -52,7 +48,15 @@ class Registry:
         steps = self._steps(f"searching {name} for op_id {op_id}")
         wanted = f"name = '{_quoted(name)}' and tags.`{OP_ID_TAG}` = '{_quoted(op_id)}'"
         found = steps.call("search_model_versions", wanted, max_results=100)
+        if not found:
+            # A search leaves out what its user may not see; reading the model says so.
+            steps.aliases(name)
         return min((str(version.version) for version in found), key=int, default=None)
+
+    def missing(self, name: str, versions: Iterable[str]) -> tuple[str, ...]:
+        """Those of ``versions`` that were deleted, or never were."""
+        steps = self._steps(f"looking for versions of {name}")
+        return tuple(version for version in versions if not steps.exists(name, version))
 
     def tags(self, name: str, version: str) -> dict[str, str]:
         """The tags of a version. Refused if it does not exist."""
@@ -76,7 +80,7 @@ class Registry:
             raise RefusedError(_foreign(name, alias, held, command))
         steps.loadable(name, command.to)
         # The way back is written first, so that no crash can lose it.
-        if command.previous:
+        if command.previous and steps.exists(name, command.previous):
             steps.point(name, command.previous_alias, command.previous)
         if held != command.to:
             steps.point(name, alias, command.to)
@@ -84,7 +88,9 @@ class Registry:
         if now.get(alias, "") != command.to:
             raise RefusedError(_foreign(name, alias, now.get(alias, ""), command))
         for version, tags in sorted(command.tags.items()):
-            steps.tag(name, version, tags)
+            # The move is done; what was deleted meanwhile needs no tag.
+            if version == command.to or steps.exists(name, version):
+                steps.tag(name, version, tags)
         return {"champion": command.to, "previous": now.get(command.previous_alias, "")}
 
     def mark(self, command: MarkChallenger) -> dict[str, str]:
@@ -105,7 +111,7 @@ class Registry:
 
     def profile_bytes(self, name: str, version: str) -> bytes | None:
         """The reference profile logged with a version's run; None where none was logged."""
-        steps = self._steps(f"fetching the profile of {name} {version}")
+        steps = self._steps(f"fetching the profile of {name} {version}", self._open_files)
         run_id = steps.version(name, version).run_id
         path = f"{PROFILE_FOLDER}/{PROFILE_FILE}"
         listed = steps.call("list_artifacts", run_id, PROFILE_FOLDER) if run_id else []
@@ -122,7 +128,7 @@ class Registry:
 
     def log_profile(self, name: str, version: str, profile: bytes) -> None:
         """Log a profile with the run of a version; the same call twice leaves one file."""
-        steps = self._steps(f"logging the profile of {name} {version}")
+        steps = self._steps(f"logging the profile of {name} {version}", self._open_files)
         run_id = steps.version(name, version).run_id
         if not run_id:
             raise RefusedError(
@@ -134,67 +140,13 @@ class Registry:
             file.write_bytes(profile)
             steps.call("log_artifact", run_id, str(file), PROFILE_FOLDER)
 
-    def _steps(self, what: str) -> "_Steps":
-        deadline = Deadline(f"{what} at {self.tracking_uri}", self._deadline_s, self._open_calls)
+    def _steps(self, what: str, open_calls: threading.BoundedSemaphore | None = None) -> Steps:
+        deadline = Deadline(
+            f"{what} at {self.tracking_uri}", self._deadline_s, open_calls or self._open_calls
+        )
         if self._client is None:
-            self._client = deadline.call(_client, self.tracking_uri)
-        return _Steps(self._client, deadline, what)
-
-
-class _Steps:
-    """The elementary calls of one operation; each checks what is left of its time."""
-
-    def __init__(self, client: Any, deadline: Deadline, what: str) -> None:
-        self._client, self._deadline, self._what = client, deadline, what
-
-    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        function: Callable[..., Any] = getattr(self._client, method)
-        try:
-            return self._deadline.call(function, *args, **kwargs)
-        except Exception as error:
-            code = getattr(error, "error_code", None)
-            if isinstance(error, RefusedError | UnreachableError):
-                raise
-            kind = RefusedError if code in _REFUSALS else UnreachableError
-            raise kind(f"{self._what}: {_first_line(error)}") from error
-
-    def aliases(self, name: str) -> dict[str, str]:
-        try:
-            model = self.call("get_registered_model", name)
-        except RefusedError as refused:
-            if getattr(refused.__cause__, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
-                return {}
-            raise
-        return {alias: str(version) for alias, version in model.aliases.items()}
-
-    def version(self, name: str, version: str) -> Any:
-        return self.call("get_model_version", name, version)
-
-    def loadable(self, name: str, version: str) -> None:
-        status = self.version(name, version).status
-        if status != "READY":
-            raise RefusedError(f"{name} {version} is {status}, not READY: it cannot be loaded")
-
-    def point(self, name: str, alias: str, version: str) -> None:
-        try:
-            self.call("set_registered_model_alias", name, alias, version)
-        except UnreachableError:
-            # Two writers of a new alias can collide on a unique key, and an answer can be lost:
-            # what counts is where the alias points.
-            if self.aliases(name).get(alias) != version:
-                raise
-
-    def tag(self, name: str, version: str, tags: Mapping[str, str]) -> None:
-        for key, value in sorted(tags.items()):
-            self.call("set_model_version_tag", name, version, key, value)
-
-
-def _client(tracking_uri: str) -> Any:
-    for knob, value in _KNOBS.items():
-        os.environ.setdefault(knob, value)
-    from mlflow.tracking import MlflowClient  # noqa: PLC0415 - 0.6 s, and after the knobs
-
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+            self._client = deadline.call(make_client, self.tracking_uri)
+        return Steps(self._client, deadline, what)
 
 
 def _foreign(name: str, alias: str, held: str, command: MoveAlias) -> str:
@@ -207,10 +159,6 @@ def _foreign(name: str, alias: str, held: str, command: MoveAlias) -> str:
 
 def _version(version: str) -> str:
     return f"version {version}" if version else "no version"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:500]
 
 
 def _quoted(text: str) -> str:

@@ -1,8 +1,9 @@
 """One handler a kind of command: what the lifecycle wants, done by trainers, registry and router."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ from agents.commands import (
     TagVersion,
 )
 from detectors.profile import Profile
+from driftd.clients.environment import model_environment
 from driftd.clients.registry import Registry
 from driftd.control.executor import Ended, Handler
 from driftd.data.archive import Archive
+from driftd.data.evaluate import Scorer
+from driftd.data.fitness import Fitness, fitness, recent_requests
 from driftd.errors import RefusedError, UnreachableError
 from driftd.routers.contract import Router
+from driftd.sections import MlflowSettings
 from driftd.store.store import Store
 from driftd.trainers.contract import Trainer
 from policies.specs import ModelSpec
@@ -45,6 +50,18 @@ class World:
     """Blocks on the store; see ``spec_of``."""
     publish: Callable[[bytes, bytes], Any]
     """Coroutine function: (key, value) to the topic of decisions."""
+    mlflow: MlflowSettings = field(default_factory=MlflowSettings)
+
+    def scorer(self, registry_name: str) -> Scorer:
+        """Where the versions of a model come from, for the children that load them."""
+        return Scorer(
+            registry_name=registry_name,
+            tracking_uri=self.registry.tracking_uri,
+            python=str(self.mlflow.python or sys.executable),
+            registry_env=model_environment(self.mlflow),
+            memory_bytes=self.mlflow.load_memory_bytes,
+            other_versions=self.mlflow.other_versions,
+        )
 
     async def spec_of(self, model: str) -> ModelSpec:
         """The policy in force; refused where it was withdrawn meanwhile."""
@@ -91,10 +108,26 @@ class Aliases(_OfWorld):
 
 
 class Challenger(_OfWorld):
-    """Marks a version as challenger; refused if it cannot be loaded."""
+    """Marks a version as challenger; refused if it cannot run in the serving environment.
+
+    Ours and those of other pipelines alike: what was trained or gated elsewhere says nothing of
+    the environment that serves. Result: ``version``, ``warnings``.
+    """
 
     async def __call__(self, command: MarkChallenger, attempt: int) -> Ended:
-        return Ended(result=await asyncio.to_thread(self._world.registry.mark, command))
+        world, version = self._world, command.version
+        await asyncio.to_thread(world.registry.tags, command.registry, version)
+        found = await asyncio.to_thread(self._fitness, command)
+        if found.refused:
+            raise RefusedError(f"version {version} cannot serve: {'; '.join(found.refused)}")
+        marked = await asyncio.to_thread(world.registry.mark, command)
+        return Ended(result={**marked, "warnings": list(found.warnings)})
+
+    def _fitness(self, command: MarkChallenger) -> Fitness:
+        sample = recent_requests(self._world.archive, command.model)
+        scorer = self._world.scorer(command.registry)
+        quick = replace(scorer, timeout_s=self._world.mlflow.load_timeout_s)
+        return fitness(quick, command.version, sample)
 
 
 class Tags(_OfWorld):

@@ -10,12 +10,11 @@ from detectors.profile import Profile
 from driftd.control.apart import apart
 from driftd.control.executor import Ended, Handler
 from driftd.control.handlers import World
-from driftd.data.evaluate import Scorer, evaluate
+from driftd.data.evaluate import evaluate
 from driftd.data.export import TRAIN, export_training
 from driftd.data.reference import reference_profile
 from driftd.errors import MistakeError, RefusedError
 from driftd.trainers.contract import Job, JobStatus, Trainer
-from policies.specs import ModelSpec
 
 log = structlog.get_logger()
 
@@ -111,15 +110,10 @@ class Training:
         if not (folder / TRAIN).exists():
             await self._export(command, folder)
         spec = await self._world.spec_of(command.model)
-        scorer = scorer_of(self._world, spec)
+        scorer = self._world.scorer(spec.registry.name)
         profile = await apart(reference_profile, folder, scorer, version, layouts)
         log_profile = self._world.registry.log_profile
         await asyncio.to_thread(log_profile, spec.registry.name, version, profile.to_bytes())
-
-
-def scorer_of(world: World, spec: ModelSpec) -> Scorer:
-    """Where the versions of a model come from, for the children that score them."""
-    return Scorer(registry_name=spec.registry.name, tracking_uri=world.registry.tracking_uri)
 
 
 class Evaluation:
@@ -146,5 +140,5 @@ class Evaluation:
             )
         except MistakeError as error:
             return Ended(result={"verdict": "not_evaluable", "reasons": [str(error)]})
-        found = await apart(evaluate, command, folder, scorer_of(self._world, spec))
+        found = await apart(evaluate, command, folder, self._world.scorer(spec.registry.name))
         return Ended(result=found.to_dict())

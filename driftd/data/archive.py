@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -92,6 +93,23 @@ class Archive:
         order = ("ts", "id", "variant", "version")
         table = table.sort_by([(key, "ascending") for key in order])
         return _unique(table, ("id", "version", "variant") if shadows else ("id",)).select(wanted)
+
+    def some(self, model: str, column: str, rows: int) -> list[Any]:
+        """At most ``rows`` values of a column that are not null, of live requests of the newest
+        date; cheap however much there is."""
+        days = self.dates(model)
+        parts = (
+            self._parts(model, (days[-1] - _EPOCH).days, (days[-1] - _EPOCH).days) if days else []
+        )
+        if not parts:
+            return []
+        source = ds.dataset(parts[-1:], schema=ARCHIVED, format="parquet", filesystem=self._files)
+        keep = ds.field("variant").isin(LIVE) & ds.field(column).is_valid()
+        try:
+            found = source.head(rows, columns=[column], filter=keep, batch_size=10_000)
+        except OSError as error:
+            raise UnreachableError(f"the archive {self.url} cannot be read: {error}") from error
+        return list(found[column].to_pylist())
 
     def models(self) -> list[str]:
         """The models that have rows."""

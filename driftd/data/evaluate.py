@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,21 +33,24 @@ PASSED = ("PATH", "LANG", "LC_ALL", "TZ")
 class Scorer:
     """Where versions come from, and what their processes may see and use.
 
-    ``python`` has the serving environment; ``pass_env`` names variables of the daemon that the
-    registry's artifact store needs; nothing else of its environment is handed on.
+    ``python`` has the serving environment; ``registry_env`` is what they are told of the registry
+    and the store of its files; nothing else of the daemon's own is handed on. ``other_versions``:
+    refuse or warn, see ``MlflowSettings``.
     """
 
     registry_name: str
     tracking_uri: str
     python: str = sys.executable
-    pass_env: Sequence[str] = ()
+    registry_env: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = TIMEOUT_S
+    memory_bytes: int = 4 << 30
+    other_versions: str = "refuse"
 
     def environment(self, home: Path) -> Mapping[str, str]:
         """The environment of a scoring child."""
-        allowed = {n: os.environ[n] for n in (*PASSED, *self.pass_env) if n in os.environ}
         return {
-            **allowed,
+            **{name: os.environ[name] for name in PASSED if name in os.environ},
+            **self.registry_env,
             "HOME": str(home),
             "TMPDIR": str(home),
             "OMP_NUM_THREADS": "1",
@@ -115,16 +118,21 @@ def score(
             *("--input", str(source), "--id", ID, "--columns", json.dumps(list(columns))),
             *("--output", str(output), "--timing", str(timing)),
         ]
-        code, said = _run(call, scorer, home)
+        code, said = run_child(call, scorer, home)
         if code == scoring_child.EX_TEMPFAIL:
-            raise UnreachableError(f"scoring version {version}: {_last_line(said)}")
+            raise UnreachableError(f"scoring version {version}: {last_line(said)}")
         if code:
             raise ChildFailedError(_failure(code, said))
         calls = json.loads(timing.read_text(encoding="utf-8"))["calls_ms"]
         return pq.read_table(output), calls
 
 
-def _run(call: Sequence[str], scorer: Scorer, home: Path) -> tuple[int, str]:
+def run_child(call: Sequence[str], scorer: Scorer, home: Path) -> tuple[int, str]:
+    """A child's exit code (negative: the signal that ended it) and what it said on stderr.
+
+    Raises ``ChildFailedError`` when it took longer than ``scorer.timeout_s``, ``UnreachableError``
+    when there is no such interpreter.
+    """
     with (home / "stderr").open("w+b") as errors:
         try:
             child = subprocess.Popen(
@@ -151,10 +159,11 @@ def _run(call: Sequence[str], scorer: Scorer, home: Path) -> tuple[int, str]:
 def _failure(code: int, said: str) -> str:
     if code < 0:
         return f"was ended by {signal.Signals(-code).name} while it scored"
-    return f"could not be scored: {_last_line(said)}\n{said[-STDERR_CHARACTERS:]}"
+    return f"could not be scored: {last_line(said)}\n{said[-STDERR_CHARACTERS:]}"
 
 
-def _last_line(said: str) -> str:
+def last_line(said: str) -> str:
+    """What a child said last: its error, in Python's way of telling one."""
     return said.splitlines()[-1] if said else "it said nothing"
 
 

@@ -102,6 +102,9 @@ def unreachable(error: BaseException | None) -> bool:
     """Whether the network, and not the version, is what failed."""
     while error is not None:
         named = {kind.__name__ for kind in type(error).__mro__}
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status in {404, 410}:
+            return False  # it was reached, and the file is not there
         if named & {"RequestException", "HTTPError", "ConnectionError", "TimeoutError"}:
             return True
         if "MlflowException" in named and str(error).startswith("API request to"):

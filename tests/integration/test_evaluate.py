@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from agents.commands import Evaluate
+from driftd.clients.environment import model_environment
 from driftd.data.archive import DAY_S, Archive
 from driftd.data.evaluate import Scorer, evaluate
 from driftd.data.export import export_training, read_manifest
 from driftd.data.reference import reference_profile
 from driftd.demo.children import free_port
 from driftd.errors import RefusedError, UnreachableError
+from driftd.sections import MlflowSettings
 from policies.specs import Amount, GateSpec
 from tests.support.labelled import labelled
 
@@ -178,6 +180,10 @@ def test_a_scoring_child_sees_none_of_the_daemons_secrets(
 ) -> None:
     monkeypatch.setenv("DRIFTD_TOKEN", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "allowed")
-    assert "secret" not in scorer.environment(tmp_path).values()
-    allowing = replace(scorer, pass_env=("AWS_SECRET_ACCESS_KEY",))
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "driftd")
+    told = replace(scorer, registry_env=model_environment(MlflowSettings()))
+    assert not {"secret", "allowed"} & set(told.environment(tmp_path).values())
+    assert told.environment(tmp_path)["MLFLOW_TRACKING_USERNAME"] == "driftd"
+    settings = MlflowSettings(pass_env=["AWS_SECRET_ACCESS_KEY"])
+    allowing = replace(scorer, registry_env=model_environment(settings))
     assert allowing.environment(tmp_path)["AWS_SECRET_ACCESS_KEY"] == "allowed"
