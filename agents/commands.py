@@ -100,6 +100,8 @@ class MoveAlias(Command, frozen=True, kw_only=True, tag="alias"):
     previous: str
     tags: dict[str, dict[str, str]] = {}
     """version -> tags to set on it."""
+    fills: bool = False
+    """An alias that names nothing, because its version was deleted, is nobody's and may be set."""
 
 
 class MarkChallenger(Command, frozen=True, kw_only=True, tag="challenger"):

@@ -145,8 +145,10 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryObserved:
-    """What the registry's aliases say: version or None where an alias is not set."""
+    """What the registry's aliases say: version or None where an alias is not set. ``gone``: versions
+    that the lifecycle relies on and that the registry does not have any more."""
 
     champion: str | None
     challenger: str | None
     previous: str | None
+    gone: tuple[str, ...] = ()

@@ -164,6 +164,9 @@ def _move(spec: ModelSpec, state: LifecycleState, attempt: int) -> MoveAlias:
     }
     if old:
         tags[old] = {"driftd.state": "previous"}
+    # Who was the way back until now is it no longer; what was barred keeps saying so.
+    if state.previous not in {"", old, rollout.candidate, *state.barred}:
+        tags[state.previous] = {"driftd.state": "retired"}
     return MoveAlias(
         op_id=name,
         model=spec.model,
@@ -174,4 +177,6 @@ def _move(spec: ModelSpec, state: LifecycleState, attempt: int) -> MoveAlias:
         to=rollout.candidate,
         previous=old,
         tags=tags,
+        # The alias of a deleted champion is nobody's; what won against it may have it.
+        fills=old in state.gone,
     )

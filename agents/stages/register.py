@@ -78,6 +78,26 @@ def ended(
         return step(later(state, op, now))
     if done.outcome != "done":
         return abandon(state, now, f"version {rollout.candidate} was not registered: {done.reason}")
+    begun = _registered(spec, state, rollout, now)
+    warnings = "; ".join(map(str, done.result.get("warnings", ())))
+    if not warnings:
+        return begun
+    why = f"version {rollout.candidate} runs in the serving environment, but {warnings}"
+    note = decided(now, "tell", why, incident_id=rollout.incident_id, op_id=op.op_id)
+    return step(begun.state, note, *begun.decisions, commands=begun.commands)
+
+
+def tick(
+    spec: ModelSpec, state: LifecycleState, _event: Ticked, now: float
+) -> Step[LifecycleState]:
+    """Try again what failed, when its pause is over."""
+    number = due(state, "challenger", now)
+    return _send(spec, state, number) if number else step(state)
+
+
+def _registered(
+    spec: ModelSpec, state: LifecycleState, rollout: Rollout, now: float
+) -> Step[LifecycleState]:
     if not state.champion:
         return promote.consider(spec, state, now)
     if rollout.gate == "own" and (spec.mode != "auto" or spec.canary is None):
@@ -89,14 +109,6 @@ def ended(
         )
         return step(after, decided(now, "candidate", why, incident_id=rollout.incident_id))
     return canary.begin(spec, state, rollout, now)
-
-
-def tick(
-    spec: ModelSpec, state: LifecycleState, _event: Ticked, now: float
-) -> Step[LifecycleState]:
-    """Try again what failed, when its pause is over."""
-    number = due(state, "challenger", now)
-    return _send(spec, state, number) if number else step(state)
 
 
 def _send(spec: ModelSpec, state: LifecycleState, number: int) -> Step[LifecycleState]:

@@ -6,7 +6,7 @@ from agents.commands import LoadProfile
 from agents.contract import Step
 from agents.events import CommandDone, OperatorAsked, RegistryObserved
 from agents.ids import op_id
-from agents.stages import people, retreat
+from agents.stages import deleted, people, retreat
 from agents.stages.attempts import abandon
 from agents.stages.moves import (
     awaiting,
@@ -28,26 +28,18 @@ ROLLOUT = frozenset({Stage.CANARY, Stage.AWAITING_APPROVAL, Stage.PROMOTING})
 
 
 def observe(
-    _spec: ModelSpec, state: LifecycleState, event: RegistryObserved, now: float
+    spec: ModelSpec, state: LifecycleState, event: RegistryObserved, now: float
 ) -> Step[LifecycleState]:
     """Know the champion; believe a foreign move where nothing is under way, else hold and tell."""
-    seen, before = event.champion, state.registry
-    if seen is None:
-        if before is None:
-            return step(state)
-        why = "the champion alias names no version any more; traffic stays as it is"
-        return step(changed(state, registry=None), decided(now, "tell", why))
-    state = changed(state, registry=seen)
-    if not state.champion:
-        why = f"version {seen} is champion by the registry"
-        known = changed(state, champion=seen, previous=event.previous or "")
-        return step(known, decided(now, "know champion", why))
-    if seen in _ours(state):
-        return step(state)
-    if seen in {state.previous, *state.barred} and before != seen:
-        # This may have been read before our own last move ended; who sees it again believes it.
-        return step(state)
-    return _foreign(state, seen, now)
+    fresh = tuple(version for version in event.gone if version not in state.gone)
+    state = changed(state, gone=event.gone)
+    if fresh:
+        lost = deleted.begin(state, event, fresh, now)
+        if lost.state.stage is not state.stage:
+            return lost
+        then = _aliases(spec, lost.state, event, now)
+        return step(then.state, *lost.decisions, *then.decisions, commands=then.commands)
+    return _aliases(spec, state, event, now)
 
 
 def ask_resume(
@@ -111,6 +103,32 @@ def profile_ended(
         why = f"version {version} is champion by the registry"
         return step(changed(after, champion=version), decided(now, "know champion", why))
     return step(after)
+
+
+def _aliases(
+    spec: ModelSpec, state: LifecycleState, event: RegistryObserved, now: float
+) -> Step[LifecycleState]:
+    seen, before = event.champion, state.registry
+    if seen is None:
+        if before is None:
+            return step(state)
+        alias = spec.registry.champion
+        why = (
+            f"the alias {alias!r} of {spec.registry.name} names no version any more; traffic stays "
+            f"as it is; point it at version {state.champion}, or at the one that shall serve"
+        )
+        return step(changed(state, registry=None), decided(now, "tell", why))
+    state = changed(state, registry=seen)
+    if not state.champion:
+        why = f"version {seen} is champion by the registry"
+        known = changed(state, champion=seen, previous=event.previous or "")
+        return step(known, decided(now, "know champion", why))
+    if seen in _ours(state):
+        return step(state)
+    if seen in {state.previous, *state.barred} and before != seen:
+        # This may have been read before our own last move ended; who sees it again believes it.
+        return step(state)
+    return _foreign(state, seen, now)
 
 
 def _ours(state: LifecycleState) -> frozenset[str]:

@@ -222,6 +222,7 @@ def _alias_back(
         to=state.champion,
         previous="",  # stays as it is: it names the way back, which was just taken
         tags={retreat.version: _tags(state, retreat), state.champion: {"driftd.state": "champion"}},
+        fills=True,
     )
 
 

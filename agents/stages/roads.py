@@ -100,7 +100,9 @@ ROADS: Mapping[tuple[Stage, Trigger], Road] = MappingProxyType(
         (S.PROBATION, PairsJoined): _road(probation.on_pairs, S.PROBATION, S.ROLLING_BACK),
         (S.PROBATION, ArmsObserved): _road(probation.on_answers, S.PROBATION, S.ROLLING_BACK),
         (S.PROBATION, Ticked): _road(probation.tick, S.PROBATION, S.WATCHING),
-        (S.PROBATION, RegistryObserved): _road(registry.observe, S.PROBATION, S.HELD),
+        (S.PROBATION, RegistryObserved): _road(
+            registry.observe, S.PROBATION, S.ROLLING_BACK, S.HELD
+        ),
         (S.ROLLING_BACK, "traffic ended"): _road(retreat.ended, S.ROLLING_BACK),
         (S.ROLLING_BACK, "alias ended"): _road(retreat.ended, S.ROLLING_BACK, S.WATCHING, S.HELD),
         (S.ROLLING_BACK, "tag ended"): _road(retreat.ended, S.ROLLING_BACK, S.WATCHING, S.HELD),

@@ -224,6 +224,8 @@ class LifecycleState(msgspec.Struct, frozen=True, kw_only=True):
     held: str = ""
     registry: str | None = None
     """The version that the champion alias was last seen at."""
+    gone: tuple[str, ...] = ()
+    """Versions that it relies on and that were deleted in the registry; told once."""
     profile: str = ""
     """The version whose reference profile is in the store."""
     profile_refused: str | None = None

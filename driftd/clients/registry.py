@@ -76,7 +76,8 @@ class Registry:
         name, alias = command.registry, command.champion_alias
         steps = self._steps(f"moving {alias} of {name} to {command.to}")
         held = steps.aliases(name).get(alias, "")
-        if held not in (command.expect, command.to):
+        nobodys = command.fills and not held
+        if held not in (command.expect, command.to) and not nobodys:
             raise RefusedError(_foreign(name, alias, held, command))
         steps.loadable(name, command.to)
         # The way back is written first, so that no crash can lose it.

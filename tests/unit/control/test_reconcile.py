@@ -14,7 +14,7 @@ from driftd.control.doorbell import Doorbell, Ownership
 from driftd.control.reconcile import Reconcile
 from driftd.errors import UnreachableError
 from policies.specs import ModelSpec
-from tests.support.control import MODEL, Bench
+from tests.support.control import MODEL, POLICY, Bench
 
 
 class Aliases:
@@ -23,6 +23,7 @@ class Aliases:
     def __init__(self, *told: Any) -> None:
         self._told = list(told)
         self.asked = 0
+        self.deleted: set[str] = set()
 
     def aliases(self, _name: str) -> dict[str, str]:
         self.asked += 1
@@ -31,6 +32,10 @@ class Aliases:
             raise told
         found: dict[str, str] = told
         return found
+
+    def missing(self, _name: str, versions: Any) -> tuple[str, ...]:
+        """Those that somebody deleted."""
+        return tuple(version for version in versions if version in self.deleted)
 
 
 class Owner(Ownership):
@@ -104,3 +109,31 @@ def test_a_registry_and_a_store_that_are_away_are_waited_for(bench: Bench) -> No
     tick(bench, registry, 3, specs)
 
     assert away == []
+
+
+def test_a_deleted_champion_is_told_once_and_stays_in_traffic(bench: Bench) -> None:
+    bench.step()
+    bench.settle()
+    registry = Aliases({"champion": "1"}, {"champion": "1"}, {})
+    registry.deleted = {"1"}
+
+    tick(bench, registry, times=8)
+
+    lines = [row for row in bench.store.views.decisions(MODEL) if row.what == "ticket"]
+    assert [line.why.startswith("version 1, the champion, was deleted") for line in lines] == [True]
+    assert bench.store.views.status(MODEL, 1).model.revision < 8
+
+
+def test_a_registry_that_hangs_costs_one_question_a_tick_whatever_the_fleet(bench: Bench) -> None:
+    for name in ("a", "b", "c"):
+        bench.publish(POLICY.replace(f"model: {MODEL}", f"model: {name}"))
+    ticks = []
+
+    def specs() -> dict[str, ModelSpec]:
+        ticks.append(registry.asked)
+        return bench.book.specs()
+
+    registry = Aliases(UnreachableError("it took longer than 20 s"))
+    tick(bench, registry, 3, specs)
+
+    assert ticks[:3] == [0, 1, 2]
