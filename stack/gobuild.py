@@ -33,12 +33,21 @@ def build(name: str, flags: Sequence[str] = ()) -> Path:
     if known is not None:
         return known
     path = _path(name)
-    go = _go()
+    compiler = go()
     # Other sessions may build the same: each writes a file of its own, and the last one stays.
     with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=path.parent) as folder:
         output = Path(folder) / name
         command = [
-            *("nice", "-n", "10", go, "build", "-trimpath", "-buildvcs=false", "-mod=readonly"),
+            *(
+                "nice",
+                "-n",
+                "10",
+                compiler,
+                "build",
+                "-trimpath",
+                "-buildvcs=false",
+                "-mod=readonly",
+            ),
             *("-ldflags", " ".join(("-s", "-w", *flags)), "-o", str(output), "."),
         ]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
@@ -46,9 +55,24 @@ def build(name: str, flags: Sequence[str] = ()) -> Path:
             command, cwd=HERE / name, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise MistakeError(f"stack/{name} cannot be built by {go}:\n{done.stderr.strip()}")
+            raise MistakeError(
+                f"stack/{name} cannot be built by {compiler}:\n{done.stderr.strip()}"
+            )
         output.replace(path)
     return path
+
+
+def go() -> str:
+    """The Go compiler. Raises ``MistakeError`` where there is none, or one that is too old."""
+    oldest = ".".join(map(str, GO_OLDEST))
+    found = shutil.which("go")
+    if found is None:
+        raise MistakeError(f"Go {oldest} or newer is needed and not on the PATH: go.dev/dl")
+    said = subprocess.run([found, "version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"go(\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) < GO_OLDEST:
+        raise MistakeError(f"Go {oldest} or newer is needed, not {said.strip()}: go.dev/dl")
+    return found
 
 
 def _path(name: str) -> Path:
@@ -56,15 +80,3 @@ def _path(name: str) -> Path:
     for source in SOURCES:
         digest.update((HERE / name / source).read_bytes())
     return cache() / f"{name}-{digest.hexdigest()[:12]}"
-
-
-def _go() -> str:
-    oldest = ".".join(map(str, GO_OLDEST))
-    go = shutil.which("go")
-    if go is None:
-        raise MistakeError(f"Go {oldest} or newer is needed and not on the PATH: go.dev/dl")
-    said = subprocess.run([go, "version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"go(\d+)\.(\d+)", said)
-    if found is None or (int(found[1]), int(found[2])) < GO_OLDEST:
-        raise MistakeError(f"Go {oldest} or newer is needed, not {said.strip()}: go.dev/dl")
-    return go

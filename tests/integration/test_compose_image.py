@@ -167,11 +167,14 @@ def test_the_daemon_runs_on_the_locked_packages_and_the_wheels_alone(
     run([*install, "--require-hashes", "-r", str(lock)], tmp_path)
     run([*install, "--no-deps", *map(str, wheels)], tmp_path)
 
+    (tmp_path / "settings.yaml").write_text("store: sqlite:///driftd.db\n")
     # -S: neither this environment's packages nor this checkout.
     start = "from driftd.cli.main import main; import sys; sys.exit(main())"
-    helped = run(
-        [sys.executable, "-S", "-c", start, "run", "--help"], tmp_path, PYTHONPATH=str(target)
-    )
+    driftd = [sys.executable, "-S", "-c", start]
+    helped = run([*driftd, "run", "--help"], tmp_path, PYTHONPATH=str(target))
+    run([*driftd, "migrate", "--settings", "settings.yaml"], tmp_path, PYTHONPATH=str(target))
 
-    assert "Run the daemon" in helped
+    assert "--role" in helped
+    # The wheel brought its migrations.
+    assert (tmp_path / "driftd.db").stat().st_size > 0
     assert not (target / "sklearn").exists()

@@ -76,7 +76,7 @@ def test_prometheus_reads_its_configuration(tmp_path: Path) -> None:
     config: Any = parse_yaml((COMPOSE / "prometheus.yml").read_text()).values
     # The mount of docker-compose.yml, played by its source.
     [rules] = config["rule_files"]
-    inside, outside = "/etc/prometheus/driftd", str(ROOT / "configs" / "prometheus")
+    inside, outside = "/etc/prometheus/rules", str(ROOT / "configs" / "prometheus" / "rules")
     config["rule_files"] = [rules.replace(inside, outside)]
     file = tmp_path / "prometheus.yml"
     file.write_bytes(msgspec.json.encode(config))
