@@ -134,6 +134,12 @@ class World:
     slow: set[type[AnyCommand]] = field(default_factory=set)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     done: dict[str, CommandDone] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+
+    def delete(self, version: str) -> None:
+        """Somebody deletes a version; the registry drops its aliases without a word."""
+        self.deleted.add(version)
+        self.aliases = {alias: v for alias, v in self.aliases.items() if v != version}
 
     def execute(self, command: AnyCommand) -> CommandDone:
         """To effect once by op_id; a repeated command has the same end."""
@@ -153,17 +159,28 @@ class World:
             return end("refused", "the world said no")
         if type(command) in self.fails:
             return end("failed", "the world broke")
+        if self._touched(command) in self.deleted:
+            return end("refused", "there is no such version")
         if isinstance(command, LoadProfile) and not (
             command.version or self.aliases.get("champion")
         ):
             return end("refused", "there is no alias champion")
         if isinstance(command, MoveAlias):
-            if self.aliases.get("champion", "") not in {command.expect, command.to}:
+            held = self.aliases.get("champion", "")
+            if held not in {command.expect, command.to} and not (command.fills and not held):
                 return end("refused", "a foreign hand was there")
-            if command.previous:
+            if command.previous and command.previous not in self.deleted:
                 self.aliases["previous"] = command.previous
             self.aliases["champion"] = command.to
         return end("done", **self._effect(command))
+
+    def _touched(self, command: AnyCommand) -> str:
+        match command:
+            case MoveAlias():
+                return command.to
+            case MarkChallenger() | TagVersion():
+                return command.version
+        return ""
 
     def _effect(self, command: AnyCommand) -> Mapping[str, Any]:
         match command:
@@ -298,8 +315,14 @@ class Story:
                 champion=names.get("champion"),
                 challenger=names.get("challenger"),
                 previous=names.get("previous"),
+                gone=tuple(sorted(self.world.deleted & self._relied())),
             )
         )
+
+    def _relied(self) -> set[str]:
+        rollout = self.state.rollout
+        candidate = rollout.candidate if rollout is not None else ""
+        return {self.state.champion, self.state.previous, candidate}
 
     def of(self, kind: type[AnyCommand]) -> list[Any]:
         """All commands of a kind, oldest first."""
