@@ -48,7 +48,7 @@ def _health() -> list[PANEL]:
 
 def _reading() -> list[PANEL]:
     return [
-        lines("Records counted a second", "By topic.", "cps", q(f"sum by (topic) (rate(driftd_records_total{{{AT}}}{RATE}))", "{{topic}}"), span=8),
+        lines("Records counted a second", "What arrives in Kafka and is counted, by topic.", "cps", q(f"sum by (topic) (rate(driftd_records_total{{{AT}}}{RATE}))", "{{topic}}"), span=8),
         lines("Records not read", "The backlog by topic; growing means that reading is slower than what comes.", "short",
               q(f"sum by (topic) (driftd_ingest_lag_records{{{AT}}})", "{{topic}}"), span=8),
         lines("Records refused, skipped or repaired", "By reason, a second; docs/events.md says what each means.", "cps",
