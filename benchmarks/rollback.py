@@ -190,7 +190,7 @@ def _how(i: int) -> str:
 def register(children: Children, uri: str, count: int) -> None:
     """A champion and ``count`` fragile versions, made by a process of their own."""
     script = EXAMPLES.parent / "stack" / "fragile.py"
-    children.start("register", [sys.executable, str(script), uri, str(count)])
+    children.start("register", [sys.executable, "-I", str(script), uri, str(count)])
     children.finish("register", WAIT_S)
 
 

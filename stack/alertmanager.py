@@ -17,6 +17,8 @@ route:
   repeat_interval: 1h
 receivers:
   - name: hook
+"""
+_WEBHOOK = """\
     webhook_configs:
       - {{url: "{webhook}", send_resolved: true}}
 """
@@ -55,7 +57,8 @@ class Alertmanager(Service):
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._config is None:
             self._config = self._folder / "alertmanager.yml"
-            self._config.write_text(_CONFIG.format(webhook=self._webhook))
+            told = _WEBHOOK.format(webhook=self._webhook) if self._webhook else ""
+            self._config.write_text(_CONFIG + told)
         super().start()
 
     def command(self) -> Sequence[str]:
