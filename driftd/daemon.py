@@ -17,12 +17,12 @@ from driftd.roles import Role
 from driftd.settings import Settings
 from driftd.store.store import Store
 from driftd.telemetry import Metrics
+from driftd.topics_watch import TopicsWatch
 
 # Runs until its argument is set.
 Service = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 STALLED_AFTER_S = 120.0
-CONTROL_GROUP = "driftd-control"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +41,7 @@ class Daemon:
     metrics: Metrics
     bell: Bell
     link: KafkaLink
+    topics: TopicsWatch
     ownership: Ownership
     alertmanager: AlertmanagerClient
     control: Control | None
@@ -49,6 +50,8 @@ class Daemon:
     early: dict[str, Service] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     started: bool = False
+    has_schema: bool = False
+    """Whether the store's tables are there: until then nothing but a migration may touch it."""
     store_trouble: str = "the store was not asked yet"
     """Why the store cannot be reached just now; empty while it can."""
     store_away_at: float = field(default_factory=steady_now)
@@ -71,7 +74,7 @@ class Daemon:
                 wrong.append("the Faust app has crashed")
             apart = self._since(self.ownership.changed_at)
             if not self.ownership.joined and apart > STALLED_AFTER_S:
-                wrong.append(f"the group {CONTROL_GROUP} was not joined for {apart:.0f} s")
+                wrong.append(f"the group {self.settings.kafka.control_group} was not joined for {apart:.0f} s")
         if self.ingest is not None:
             stalled = min(self.ingest.stalled_s, self._since(0.0))
             if stalled > STALLED_AFTER_S:
@@ -100,7 +103,8 @@ class Daemon:
 
     def notices(self) -> tuple[str, ...]:
         """What a person should know and no restart mends, one line each."""
-        return (*self.policies.notices(), *(self.ingest.notices() if self.ingest else ()))
+        ingest = self.ingest.notices() if self.ingest else ()
+        return (*self.policies.notices(), *self.topics.notices, *ingest)
 
     def _not_controlling(self) -> tuple[str, ...]:
         topic, wanted = self.settings.topics.control, self.settings.topics.control_partitions
@@ -112,7 +116,7 @@ class Daemon:
             why = f"{topic} has {there} partitions, topics.control_partitions says {wanted}"
             return (f"{why}: make the two equal in every worker's settings",)
         if not self.ownership.joined:
-            return (f"the group {CONTROL_GROUP} has not given this worker its partitions yet",)
+            return (f"the group {self.settings.kafka.control_group} has not given this worker its partitions yet",)
         return ()
 
     def _since(self, moment: float) -> float:

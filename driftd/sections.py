@@ -80,12 +80,13 @@ class SecuritySettings(Document):
 
 
 class KafkaSettings(Document):
-    """Where the brokers are. ``session_timeout``: how soon a dead worker is noticed. Workers of one
-    store share the consumer groups PREFIX-control and PREFIX-ingest; another installation on the
-    same brokers needs another ``group_prefix``."""
+    """Where the brokers are. ``session_timeout``: how soon a dead worker is noticed; brokers take no
+    less than their ``group.min.session.timeout.ms`` (6 s). Workers of one store share the consumer
+    groups PREFIX-control and PREFIX-ingest; another installation on the same brokers needs another
+    ``group_prefix``."""
 
     bootstrap: Word = "127.0.0.1:9092"
-    session_timeout_s: Span = Field(default=4.0, alias="session_timeout")
+    session_timeout_s: Span = Field(default=6.0, alias="session_timeout")
     group_prefix: Word = "driftd"
     security: SecuritySettings = Field(default_factory=SecuritySettings)
 
@@ -138,6 +139,11 @@ class MlflowSettings(Document):
     load_timeout_s: Span = Field(default=120.0, alias="load_timeout")
     load_memory_bytes: Size = Field(default=4 * 2**30, alias="load_memory")
     other_versions: Literal["refuse", "warn"] = "refuse"
+
+    def relative_to(self, folder: Path) -> "MlflowSettings":
+        """The same with the interpreter's path taken from ``folder``."""
+        python = folder / self.python if self.python is not None else None
+        return self.model_copy(update={"python": python})
 
 
 class HttpSettings(Document):
@@ -237,3 +243,20 @@ class PrometheusSettings(AccessSettings):
     url: Url = "http://127.0.0.1:9090"
     deadline_s: Span = Field(default=5.0, alias="deadline")
     queries: dict[Name, Promql] = Field(default_factory=dict)
+
+
+class RetentionSettings(Document):
+    """How long what was counted and done is kept; what something open still needs stays longer.
+
+    ``panes`` (with quality and replaced profiles) and ``archive`` are event time, ``decisions``
+    (with closed incidents and old revisions of policies), ``commands`` and ``requests`` wall time.
+    ``commands`` and ``requests`` are what makes an effect that is asked for twice happen
+    once.
+    """
+
+    every_s: Span = Field(default=3_600.0, alias="every")
+    panes_s: Span = Field(default=400 * 86_400.0, alias="panes")
+    decisions_s: Span = Field(default=3 * 365 * 86_400.0, alias="decisions")
+    commands_s: Span = Field(default=90 * 86_400.0, alias="commands")
+    requests_s: Span = Field(default=90 * 86_400.0, alias="requests")
+    archive_s: Span = Field(default=400 * 86_400.0, alias="archive")

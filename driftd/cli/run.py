@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
         """
         from driftd.settings import load_settings
         from driftd.telemetry import configure_logging
-        from driftd.worker import run_daemon
+        from driftd.worker import leave, run_daemon
 
         configure_logging(log_level)
-        raise typer.Exit(asyncio.run(run_daemon(load_settings(settings), role)))
+        leave(asyncio.run(run_daemon(load_settings(settings), role)))

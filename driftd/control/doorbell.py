@@ -13,10 +13,12 @@ import faust
 import structlog
 from aiokafka.errors import KafkaError
 
-from driftd.clock import steady_now
+from driftd.clock import steady_now, wall_now
 from driftd.settings import Settings
 
 log = structlog.get_logger()
+
+RING_OLD_S = 5.0
 
 
 def partition_of(model: str, partitions: int) -> int:
@@ -138,10 +140,10 @@ def make_app(
 ) -> faust.App:
     """The one Faust app: a group of its own on the control topic, no tables, no leader topic.
 
-    ``look(model)`` returns when the model has been looked at; only then is the ring acknowledged.
+    ``look(model)`` returns when the model has been looked at; only then is its ring acknowledged.
     """
     app = faust.App(
-        "driftd-control",
+        settings.kafka.control_group,
         datadir=data_directory,
         store="memory://",
         topic_allow_declare=False,
@@ -162,7 +164,8 @@ def make_app(
     async def control(stream: Any) -> None:
         async for event in _quietly(stream):
             model = (event.key or b"").decode("utf-8", "replace")
-            if model:
+            # An old one was overtaken by ticks: a backlog must not be worked off step by step.
+            if model and wall_now() - event.message.timestamp < RING_OLD_S:
                 await look(model)
             event.ack()
 

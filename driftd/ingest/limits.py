@@ -1,7 +1,5 @@
 """Every bound of ingest, with its name and its unit; what waits at one is told by a counter."""
 
-GROUP = "driftd-ingest"
-"""The consumer group whose members share the source partitions."""
 CHUNK_RECORDS = 500
 """Decoded at once: 250-500 records stay in the processor's cache and are quickest."""
 POLL_RECORDS_MAX = 2_000

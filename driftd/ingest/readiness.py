@@ -1,6 +1,5 @@
 """Whether ingest takes part: what it waits for, and what a person should know."""
 
-from driftd.ingest.limits import GROUP
 from driftd.ingest.plans import Plans
 from driftd.ingest.poll_loop import PollLoop
 from driftd.ingest.scout import Scout
@@ -16,7 +15,7 @@ def missing(loop: PollLoop, scout: Scout, plans: Plans) -> tuple[str, ...]:
     if not loop.subscribed or (ownership.settled and not ownership.assigned):
         return ()
     if not ownership.settled:
-        return (f"the group {GROUP} has not given this worker its partitions yet",)
+        return ("the consumer group has not given this worker its partitions of events yet",)
     if not ownership.owning:
         return ("the store has not said yet from where the partitions are to be read",)
     return ()

@@ -16,7 +16,6 @@ from driftd.ingest.limits import (
     COMMIT_S,
     FETCH_WAIT_EVENT_CLOCK_MS,
     FETCH_WAIT_MS,
-    GROUP,
     KAFKA_RETRY_S,
     REFRESH_S,
     SCOUT_S,
@@ -26,8 +25,9 @@ from driftd.ingest.plans import PlanMaker, Plans
 from driftd.ingest.poll_loop import PollLoop
 from driftd.ingest.probe import Probe
 from driftd.ingest.readiness import absent_topics, missing
+from driftd.ingest.reasons import EXPLANATIONS
 from driftd.ingest.scout import Scout
-from driftd.kafka import aiokafka_options
+from driftd.kafka import aiokafka_options, producer_options
 from driftd.kafka_errors import cannot_bootstrap
 from driftd.settings import Settings
 from driftd.store.moves import Move
@@ -209,7 +209,7 @@ class Ingest:
         for move in moves:
             metrics.records.labels(topic=move.topic).inc(move.records)
             metrics.gap.labels(move.topic, "skipped").inc(move.gap)
-            metrics.gap.labels(move.topic, "lost")
+            metrics.know_topic(move.topic, EXPLANATIONS)
             count_all(self._metrics.rejected, move.rejected, topic=move.topic)
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(_commit(consumer, folded.flush.moves))
@@ -245,7 +245,7 @@ async def _start(
     session_ms = round(kafka.session_timeout_s * 1000)
     consumer = AIOKafkaConsumer(
         **options,
-        group_id=GROUP,
+        group_id=kafka.ingest_group,
         enable_auto_commit=False,
         # Ours to handle: a silent reset would hide that a topic was made anew.
         auto_offset_reset="none",
@@ -260,7 +260,7 @@ async def _start(
     stack.push_async_callback(_in_time, consumer.stop)
     await consumer.start()
     probe = await stack.enter_async_context(Probe(kafka))
-    producer = AIOKafkaProducer(**options, enable_idempotence=True, acks="all")
+    producer = AIOKafkaProducer(**producer_options(kafka))
     stack.push_async_callback(_in_time, producer.stop)
     await producer.start()
     return consumer, probe, producer

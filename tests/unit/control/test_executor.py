@@ -313,3 +313,29 @@ def test_a_limit_of_no_trainings_stops_them_and_says_so(store: Store) -> None:
     execute(store, lambda _command, _attempt: Ended(), told, limits.bar)
 
     assert state(store, "train-1") == "new"
+
+
+def test_a_stop_gives_back_what_it_cannot_finish_and_finishes_what_is_short(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker goes on at once, without waiting for a lease; the try does not count."""
+    monkeypatch.setattr(module, "FINISH_S", 0.2)
+    train = Train(
+        op_id="train-1", model="m", trainer="t", phase="gate", since=0.0, until=1.0, holdout=0.2,
+        attempt=1,
+    )  # fmt: skip
+    put(store, TAG, train)
+    begun: list[str] = []
+
+    async def handle(command: Any, _attempt: int) -> Ended:
+        begun.append(command.op_id)
+        # A training takes hours; a tag takes as long as the others take to begin.
+        await asyncio.sleep(0.01 if command.op_id == "tag-1" else 3_600)
+        return Ended()
+
+    execute(store, handle, lambda: len(begun) == 2)
+
+    assert state(store, "tag-1") == "done"
+    [given_back] = store.outbox.claim("w2", 60.0, store.database.now())
+    assert (given_back.op_id, given_back.attempt) == ("train-1", 1)
+    assert given_back.reason == "w was stopped; another worker goes on with it"

@@ -137,3 +137,31 @@ def test_a_registry_that_hangs_costs_one_question_a_tick_whatever_the_fleet(benc
     tick(bench, registry, 3, specs)
 
     assert ticks[:3] == [0, 1, 2]
+
+
+def test_after_a_rebalance_what_was_told_before_counts_no_more(bench: Bench) -> None:
+    """Another worker may have owned the model in between and told something else."""
+    owner, registry = Owner("driftd.control", 8), Aliases({"champion": "1"})
+    service = Reconcile(
+        bench.store, cast("Registry", registry), {}, bench.book.specs, owner, Doorbell()
+    )
+
+    async def ticks(count: int) -> int:
+        """How many observations as many ticks tell."""
+        running = asyncio.create_task(service.run())
+        before = registry.asked
+        while registry.asked < before + count and not running.done():
+            await asyncio.wait({running}, timeout=0.001)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        told = bench.store.views.pulse(MODEL).inbox
+        bench.step()
+        return told
+
+    asyncio.run(ticks(3))
+    bench.step()
+    assert asyncio.run(ticks(3)) == 0
+    owner.revoked([])
+    owner.assigned([])
+    assert asyncio.run(ticks(3)) == 1
