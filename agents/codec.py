@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -79,3 +79,25 @@ def merge_arms(a: ArmCounts, b: ArmCounts) -> ArmCounts:
         else:
             del counts[name]
     return ArmCounts(n=a.n + b.n, errors=a.errors + b.errors, counts=counts)
+
+
+def merge_stored(blobs: Iterable[bytes]) -> list[tuple[int, bytes]]:
+    """The sum of stored counts as (events, stored counts): one, or as many as there are layouts that
+    must not be added. A reader then leaves out the same streams as before. Raises ``CodecError``."""
+    groups: list[tuple[dict[str, int], ArmCounts]] = []
+    for blob in blobs:
+        marks, counts = _marks(blob), decode_arm(blob)
+        for place, (known, merged) in enumerate(groups):
+            if all(known.get(name, mark) == mark for name, mark in marks.items()):
+                groups[place] = ({**known, **marks}, merge_arms(merged, counts))
+                break
+        else:
+            groups.append((marks, counts))
+    return [(merged.n, encode_arm(merged, marks)) for marks, merged in groups]
+
+
+def _marks(blob: bytes) -> dict[str, int]:
+    try:
+        return {name: mark for name, (mark, _) in _decode(blob).streams.items()}
+    except msgspec.DecodeError as error:
+        raise CodecError(str(error)) from error

@@ -152,6 +152,9 @@ class Metrics:
         self.store_errors = self._counter(
             "store_errors", "Transactions of the store that failed", "kind"
         )
+        self.retention_deleted = self._counter(
+            "retention_deleted", "Rows that had served their time", "table"
+        )
         for kind in ("read", "write"):
             self.store_seconds.labels(kind)
             self.store_errors.labels(kind)

@@ -20,6 +20,7 @@ from driftd.sections import (
     LimitSettings,
     MlflowSettings,
     PrometheusSettings,
+    RetentionSettings,
     RouterSettings,
     TopicSettings,
     TrainerSettings,
@@ -33,6 +34,8 @@ from policies.mistakes import Mistake
 from policies.strict import read
 
 _SQLITE = "sqlite:///"
+# A caller that tries again for so long is still told that it was heard.
+IDEMPOTENCE_S_MIN = 7 * 86_400.0
 _SECURITY_FILES = ("ca_file", "certificate_file", "key_file")
 
 
@@ -57,6 +60,7 @@ class Settings(Document):
     )
     alertmanager: AlertmanagerSettings = Field(default_factory=AlertmanagerSettings)
     prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     hash_key_env: Variable = "DRIFTD_HASH_KEY"
 
     def platform(self) -> Platform:
@@ -86,6 +90,7 @@ class Settings(Document):
                 "policies": folder / self.policies,
                 "work": folder / self.work,
                 "kafka": self.kafka.model_copy(update={"security": security}),
+                "mlflow": self.mlflow.relative_to(folder),
                 "alertmanager": self.alertmanager.relative_to(folder),
                 "prometheus": self.prometheus.relative_to(folder),
             }
@@ -148,6 +153,10 @@ def _combinations(settings: Settings) -> list[Mistake]:
         if router.kind == "webhook" and router.url is None:
             path = ("routers", name, "url")
             found.append(Mistake(path, "is missing; a webhook needs one", about="section"))
+    for name in ("commands", "requests"):
+        if getattr(settings.retention, f"{name}_s") < IDEMPOTENCE_S_MIN:
+            why = "is shorter than 7d; whoever asks again within a week must not be obeyed twice"
+            found.append(Mistake(("retention", name), why))
     names = (topics.control, topics.traffic, topics.decisions, topics.dead_letters)
     if len(set(names)) < len(names):
         found.append(Mistake(("topics",), "two of them are one topic; each needs its own"))

@@ -18,6 +18,7 @@ from driftd.control.policies import PolicyBook
 from driftd.control.policy_watch import PolicyWatch
 from driftd.control.queries import Queries
 from driftd.control.reconcile import Reconcile
+from driftd.control.retention import Retention
 from driftd.control.service import Control
 from driftd.control.stepper import Stepper
 from driftd.control.training import training_handlers
@@ -33,6 +34,7 @@ from driftd.settings import Settings
 from driftd.store.database import Database
 from driftd.store.store import Store
 from driftd.telemetry import Metrics
+from driftd.topics_watch import TopicsWatch
 from driftd.trainers.catalog import build_trainers
 
 
@@ -62,6 +64,7 @@ def build(settings: Settings, role: Role, listening: socket.socket) -> Daemon:
         metrics=metrics,
         bell=bell,
         link=link,
+        topics=TopicsWatch(settings),
         ownership=ownership,
         ingest=ingest,
         control=None,
@@ -73,7 +76,11 @@ def build(settings: Settings, role: Role, listening: socket.socket) -> Daemon:
         "api": api_service(daemon, listening, _threadsafe(bell)),
         "heartbeat": Heartbeat(daemon).run,
     }
-    daemon.services = {"kafka": link.pulse, "policies": until(daemon.policies.run)}
+    daemon.services = {
+        "kafka": link.pulse,
+        "policies": until(daemon.policies.run),
+        "topics": until(daemon.topics.run),
+    }
     if ingest is not None:
         daemon.services["ingest"] = ingest.run
     if role.controls:
@@ -108,6 +115,7 @@ def _add_control(daemon: Daemon, doorbell: Doorbell, port: int) -> None:
         "reconcile": until(reconcile.run),
         "alerts": alerts.run,
         "queries": until(_queries(daemon).run),
+        "retention": until(_retention(daemon, world).run),
     }
 
 
@@ -159,6 +167,13 @@ def _world(settings: Settings, store: Store, book: PolicyBook, link: KafkaLink) 
         publish=publish,
         mlflow=settings.mlflow,
     )
+
+
+def _retention(daemon: Daemon, world: World) -> Retention:
+    return Retention(
+        daemon.store, world.archive, daemon.settings.retention, daemon.metrics,
+        specs=daemon.book.specs, worker=daemon.worker,
+    )  # fmt: skip
 
 
 def _queries(daemon: Daemon) -> Queries:

@@ -60,6 +60,12 @@ class Steps:
             connection.execute(new.on_conflict_do_nothing())
             return ModelRow(**connection.execute(query).mappings().one())
 
+    def all_models(self) -> list[ModelRow]:
+        """The state of every model, by name."""
+        query = select(model_state).order_by(model_state.c.model)
+        with self._database.reading() as connection:
+            return [ModelRow(**row) for row in connection.execute(query).mappings()]
+
     def work(
         self,
         model: str,

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from driftd.clock import wall_now
 from driftd.errors import MistakeError
 from driftd.store.boxes import Inbox, Outbox
+from driftd.store.crowding import Crowding
 from driftd.store.database import Database
 from driftd.store.migrate import require_schema
 from driftd.store.policies import Policies
 from driftd.store.positions import Positions
 from driftd.store.profiles import Profiles
+from driftd.store.pruning import Pruning
 from driftd.store.scrapes import Scrapes
 from driftd.store.steps import Steps
+from driftd.store.turns import Turns
 from driftd.store.views import Flags, Views
 from driftd.store.workers import Workers
 
@@ -31,6 +34,9 @@ class Store:
         self.flags = Flags(database)
         self.workers = Workers(database)
         self.scrapes = Scrapes(database)
+        self.turns = Turns(database)
+        self.pruning = Pruning(database)
+        self.crowding = Crowding(database)
 
     def close(self) -> None:
         """Give all connections back."""
