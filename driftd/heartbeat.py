@@ -53,11 +53,15 @@ class Heartbeat:
         )  # fmt: skip
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``; a store that is away is told and asked again."""
+        """Until ``stop``; a store that is away is told and asked again. An empty one is left to the
+        migration, which tells by itself what keeps it."""
         while not stop.is_set():
-            await self._beat()
+            if self._daemon.has_schema:
+                await self._beat()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), BEAT_S)
+        if not self._daemon.has_schema:
+            return
         with contextlib.suppress(TimeoutError, OutsideError):
             async with asyncio.timeout(LEAVE_S):
                 await asyncio.to_thread(self._daemon.store.workers.leave, self._daemon.worker)
