@@ -84,7 +84,10 @@ class Watcher:
             buckets = [*(old for old in history if old.end <= pane.start + _EDGE_S), pane]
             state, learned, readings, more = self._on_whole_pane(state, fitted, buckets, journal)
             alarms = [*alarms, *more]
-        return self._close(state, journal, alarms, learned=learned, readings=readings)
+        ended = self._ends_pane(pane)
+        return self._close(
+            state, journal, alarms, pane_ended=ended, learned=learned, readings=readings
+        )
 
     def on_quality(self, state: WatchState, event: QualityMatured, champion: str) -> WatchStep:
         """The labels of a bucket are as complete as they get. ``champion``: the version that holds
@@ -194,6 +197,7 @@ class Watcher:
         journal: Journal,
         alarms: Sequence[Alarm],
         *,
+        pane_ended: bool = False,
         learned: Fitted | None = None,
         readings: tuple[Reading, ...] = (),
     ) -> WatchStep:
@@ -204,9 +208,11 @@ class Watcher:
         if journal.of("quality") is not None:
             journal.raise_severity("input_drift", "warning", "quality fell while inputs drifted")
         levels = _levels(state)
-        if readings:
+        if pane_ended:
+            # Also where no stream is read, for want of a profile: rules have incidents as well.
             journal.age(levels)
             state = msgspec.structs.replace(state, mutes=still_muted(state, levels))
+        if readings:
             readings = tuple(_shown(reading, journal) for reading in readings)
             arrival = state.arrival.reading
             readings = (*readings, arrival) if arrival is not None else readings

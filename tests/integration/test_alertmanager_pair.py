@@ -81,6 +81,7 @@ def test_both_know_it_and_people_are_told_once(world: World) -> None:
     known = [[one["labels"]["model"] for one in server.alerts()] for server in pair_of(world)]
     assert known == [["once"], ["once"]]
     send_and_wait(world, alert("once", ended=True))
+    until(lambda: "resolved" in world.told("once"), "the end is told")
 
     assert world.told("once") == ["firing", "resolved"]
 

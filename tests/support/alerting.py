@@ -16,6 +16,19 @@ from driftd.sections import AccessSettings
 from stack.alertmanager import Alertmanager
 
 WAIT_S = 60.0
+# The second of a pair waits for the first before it tells. News that come meanwhile would make it
+# tell what is no longer so, so groups have to change more slowly than that, here as in production.
+_PAIR = """\
+route:
+  receiver: hook
+  group_by: [alertname, model, kind]
+  group_wait: 0s
+  group_interval: 2s
+receivers:
+  - name: hook
+    webhook_configs:
+      - {{url: "{webhook}", send_resolved: true}}
+"""
 
 
 class Told(Alertmanager):
@@ -25,7 +38,7 @@ class Told(Alertmanager):
 
     def command(self) -> Sequence[str]:
         """The server, quick to believe that a peer is silent."""
-        quick = ["--cluster.peer-timeout=1s", "--cluster.settle-timeout=1s"]
+        quick = ["--cluster.peer-timeout=300ms", "--cluster.settle-timeout=1s"]
         return [*super().command(), *quick, *self.more]
 
     def alerts(self) -> list[dict[str, Any]]:
@@ -44,9 +57,11 @@ class Told(Alertmanager):
 
 def pair(children: Children, folder: Path, webhook: str) -> tuple[Told, Told]:
     """Two that gossip, started and acquainted."""
-    first = Told(children, folder / "a", name="am-a", webhook=webhook, clustered=True)
+    config = folder / "pair.yml"
+    config.write_text(_PAIR.format(webhook=webhook))
+    first = Told(children, folder / "a", name="am-a", config=config, clustered=True)
     first.start()
-    second = Told(children, folder / "b", name="am-b", webhook=webhook, peers=[first.cluster])
+    second = Told(children, folder / "b", name="am-b", config=config, peers=[first.cluster])
     second.start()
     members = "alertmanager_cluster_members"
     until(lambda: first.counted(members) == second.counted(members) == 2, "they know each other")

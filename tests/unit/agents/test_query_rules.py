@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from agents.events import OperatorAsked, QueryRead
+from agents.events import OperatorAsked, PaneClosed, QueryRead
 from agents.lifecycle import Lifecycle, LifecycleState
+from agents.watcher import Watcher
 from agents.watching.rules import PARTS_MAX
 from policies.specs import Amount, RuleSpec
 from tests.support.watched import DAY, Watch, spec, watch
@@ -111,6 +112,21 @@ def test_a_bucket_that_came_before_counts_once() -> None:
         read(life, 0.99)
 
     assert life.told("opened") == []
+
+
+def test_it_ends_six_quiet_panes_later_also_without_a_profile() -> None:
+    life = watch(BUSY, bucket_s=MINUTE)
+    life.watcher = Watcher(spec(BUSY, bucket_s=DAY), None)
+    read(life, *[0.99] * 5)
+    assert life.told("opened") == ["operational"]
+
+    read(life, 0.5, since=5)
+    for day in range(6):
+        assert life.told("closed") == []
+        start = START + day * DAY
+        life.pane(PaneClosed(start=start, end=start + DAY))
+
+    assert life.told("closed") == ["operational"]
 
 
 def test_a_long_window_is_kept_in_few_parts() -> None:
