@@ -1,31 +1,21 @@
 """What docker-compose.yml mounts, read by the real programs that will read it."""
 
-import os
 import re
 import subprocess
-import sys
 import tomllib
-import urllib.error
-import urllib.request
-from base64 import b64encode
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psycopg
 import pytest
 
 from driftd.data.archive import Archive
-from driftd.demo.children import Children
 from driftd.settings import load_settings
 from driftd.yamlfile import parse_yaml
 from policies.checker import check
 from stack.compose import env_file, load
 from stack.install import program
-from stack.mlflow import ADMIN, Mlflow
 from stack.play import POLICY
-from stack.postgres import Postgres
 from stack.s3 import S3
 
 ROOT = Path(__file__).parents[2]
@@ -123,105 +113,3 @@ def test_the_archives_address_is_one_that_works(s3: S3, monkeypatch: pytest.Monk
 
     assert address != SETTINGS.archive
     assert Archive(address).models() == []
-
-
-def test_each_part_gets_a_database_that_the_others_cannot_enter(postgres: Postgres) -> None:
-    environment = {
-        **os.environ,
-        "DRIFTD_DB_PASSWORD": "it's one",
-        "MLFLOW_DB_PASSWORD": "another",
-    }
-    # `driftd` is the superuser's name in the harness, `postgres` in the image.
-    words = (COMPOSE / "databases.sql").read_text().replace("driftd", "compose_driftd")
-    words = words.replace("compose_driftd_password", "driftd_password")
-    done = subprocess.run(
-        [program("psql"), "--no-psqlrc", postgres.url(driver="")],
-        input=words, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-
-    def enter(user: str, password: str, database: str) -> None:
-        address = f"host=127.0.0.1 port={postgres.port} user={user} dbname={database}"
-        with psycopg.connect(address, password=password) as connection:
-            connection.execute("CREATE TABLE mine (n int)")
-
-    enter("compose_driftd", "it's one", "compose_driftd")
-    enter("mlflow", "another", "mlflow")
-    enter("mlflow", "another", "mlflow_users")
-    strangers = (
-        ("mlflow", "another", "compose_driftd"),
-        ("compose_driftd", "it's one", "mlflow"),
-        ("mlflow", "wrong", "mlflow"),
-    )
-    for user, password, database in strangers:
-        with pytest.raises(psycopg.OperationalError):
-            enter(user, password, database)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
-    """An MLflow with users, reached by names that docker-compose.yml allows."""
-    folder = tmp_path_factory.mktemp("registry")
-    command = load([ROOT / "docker-compose.yml"], DEMO_ENV)["services"]["mlflow"]["command"]
-    [hosts] = [word for word in command if word.startswith("--allowed-hosts=")]
-    children = Children(folder)
-    allowed = {"MLFLOW_SERVER_ALLOWED_HOSTS": hosts.removeprefix("--allowed-hosts=")}
-    server = Mlflow(children, folder, auth=True, environment=allowed)
-    server.start()
-    try:
-        yield server
-    finally:
-        children.stop_all()
-
-
-def ask(registry: Mlflow, path: str, user: str, password: str, host: str = "mlflow:5000") -> int:
-    """The status of a GET as somebody, under a host's name."""
-    secret = b64encode(f"{user}:{password}".encode()).decode()
-    headers = {"Authorization": f"Basic {secret}", "Host": host}
-    request = urllib.request.Request(f"{registry.url}{path}", headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            status: int = answer.status
-            return status
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code
-
-
-MODELS = "/api/2.0/mlflow/registered-models/search?max_results=1"
-
-
-def test_the_registry_answers_by_its_name_in_the_network_only(registry: Mlflow) -> None:
-    password = registry.admin_password
-
-    assert ask(registry, MODELS, ADMIN, password) == 200
-    assert ask(registry, MODELS, ADMIN, password, "localhost:5000") == 200
-    assert ask(registry, MODELS, ADMIN, password, "evil.example:5000") == 403
-
-
-def make_user(
-    registry: Mlflow, password: str, admin_password: str
-) -> "subprocess.CompletedProcess[str]":
-    """Run the script of the job `registry-user`."""
-    return subprocess.run(
-        [sys.executable, "-I", COMPOSE / "registry_user.py"],
-        env={
-            "MLFLOW_URL": registry.url,
-            "MLFLOW_ADMIN_PASSWORD": admin_password,
-            "MLFLOW_DRIFTD_PASSWORD": password,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_registrys_user_is_made_once_and_gets_a_new_password(registry: Mlflow) -> None:
-    first, second = "a-long-first-password", "a-long-second-password"
-
-    assert make_user(registry, first, "wrong-password-of-admin").returncode == 1
-    for password in (first, first, second):
-        done = make_user(registry, password, registry.admin_password)
-        assert done.returncode == 0, done.stderr
-        assert ask(registry, MODELS, "driftd", password) == 200
-    assert ask(registry, MODELS, "driftd", first) == 401
