@@ -34,6 +34,14 @@ def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
     return options
 
 
+def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments for an aiokafka producer. Raises MistakeError."""
+    # Not idempotent: aiokafka counts a record that the broker refused or that waited too long, so
+    # from then on every other one is out of sequence until the process ends. What we send may come
+    # twice; one batch is on its way at a time, so the order holds.
+    return {**aiokafka_options(kafka), "acks": "all", "enable_idempotence": False}
+
+
 def librdkafka_options(kafka: KafkaSettings) -> dict[str, Any]:
     """The settings of a confluent-kafka client. Raises MistakeError."""
     security = kafka.security

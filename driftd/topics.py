@@ -112,8 +112,8 @@ def missing_topics(settings: Settings) -> tuple[str, ...]:
     except KafkaException as error:
         raise cannot_bootstrap(settings.kafka, error) from error
     lines = [
-        f"there is no topic {one.name} (topics.{_key(settings, one)}), or this user may not "
-        "describe it: driftd topics create, or driftd topics check"
+        f"the broker has no topic {one.name}, or this user may not describe it: "
+        "driftd topics create, or driftd topics check"
         for one in own_topics(settings)
         if one.name not in listed
     ]
@@ -129,21 +129,22 @@ def missing_topics(settings: Settings) -> tuple[str, ...]:
 class TopicAdmin:
     """Looks at topics and makes them; every method blocks. Raises ``UnreachableError``."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, timeout_s: float = TIMEOUT_S) -> None:
         self._kafka = kafka
+        self._timeout_s = timeout_s
         self._admin = _admin(kafka)
 
     def look(self, names: Iterable[str]) -> Cluster:
         """What the broker shows us of these topics. Asking makes none."""
         asked = sorted(set(names))
         try:
-            brokers = self._admin.list_topics(timeout=TIMEOUT_S).brokers
+            brokers = self._admin.list_topics(timeout=self._timeout_s).brokers
         except KafkaException as error:
             raise cannot_bootstrap(self._kafka, error) from error
         described = self._admin.describe_topics(
             TopicCollection(asked),
             include_authorized_operations=True,
-            request_timeout=TIMEOUT_S,
+            request_timeout=self._timeout_s,
         )
         there, refused = {}, set()
         for name, future in described.items():
@@ -178,16 +179,31 @@ class TopicAdmin:
         if not new:
             return {}
         outcome = {}
-        for name, future in self._admin.create_topics(new, operation_timeout=TIMEOUT_S).items():
+        for name, future in self._admin.create_topics(
+            new, operation_timeout=self._timeout_s
+        ).items():
             outcome[name] = _refusal(future)
         return outcome
+
+    def refused_groups(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The consumer groups that we may not describe, and so not join."""
+        asked = sorted(set(names))
+        described = self._admin.describe_consumer_groups(asked, request_timeout=self._timeout_s)
+        refused = []
+        for name, future in described.items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                    refused.append(name)
+        return tuple(refused)
 
     def _configs(self, resources: list[ConfigResource]) -> dict[str, dict[str, str]]:
         """Name -> configuration, of what is shown to us."""
         if not resources:
             return {}
         found = {}
-        asked = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
+        asked = self._admin.describe_configs(resources, request_timeout=self._timeout_s)
         for resource, future in asked.items():
             try:
                 entries = future.result()
@@ -238,8 +254,3 @@ def _refusal(future: "Future[None]") -> str:
 
 def _kept(milliseconds: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
-
-
-def _key(settings: Settings, wanted: Wanted) -> str:
-    known = settings.topics.model_dump()
-    return next(key for key, value in known.items() if value == wanted.name)

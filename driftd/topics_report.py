@@ -58,6 +58,19 @@ def cluster_problems(cluster: Cluster) -> tuple[Problem, ...]:
     )
 
 
+def group_problems(settings: Settings, refused: Iterable[str]) -> tuple[Problem, ...]:
+    """Consumer groups that this user may not join."""
+    judge = _Judge(settings, Cluster(brokers=0, auto_create=None, found={}, refused=frozenset()))
+    return tuple(
+        Problem(
+            what=f"this user may not read the consumer group {name}",
+            mend=judge.grant(f"--group {name}", "Read"),
+            grave=True,
+        )
+        for name in refused
+    )
+
+
 class _Judge:
     def __init__(self, settings: Settings, cluster: Cluster) -> None:
         self._settings = settings
@@ -180,10 +193,14 @@ class _Judge:
         )
 
     def _grant(self, name: str, *operations: str) -> str:
+        return self.grant(f"--topic {name}", *operations)
+
+    def grant(self, resource: str, *operations: str) -> str:
+        """The line that lets this user do something."""
         wanted = " ".join(f"--operation {operation}" for operation in operations)
         return (
             f"kafka-acls.sh {self._where} --add --allow-principal User:{self._user} {wanted} "
-            f"--topic {name}"
+            f"{resource}"
         )
 
 

@@ -75,11 +75,12 @@ def build(settings: Settings, role: Role, listening: socket.socket) -> Daemon:
     daemon.early = {
         "api": api_service(daemon, listening, _threadsafe(bell)),
         "heartbeat": Heartbeat(daemon).run,
+        # Where a topic is missing the group is never joined, and that must be told.
+        "topics": until(daemon.topics.run),
     }
     daemon.services = {
         "kafka": link.pulse,
         "policies": until(daemon.policies.run),
-        "topics": until(daemon.topics.run),
     }
     if ingest is not None:
         daemon.services["ingest"] = ingest.run

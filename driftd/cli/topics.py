@@ -83,11 +83,14 @@ def check(settings: SettingsFile, as_json: AsJson = False) -> None:
     Exit code 1 when the daemon cannot work like that; warnings alone are 0.
     """
     from driftd.topics import TopicAdmin
-    from driftd.topics_report import cluster_problems, rows_of
+    from driftd.topics_report import cluster_problems, group_problems, rows_of
 
     given, wanted = _wanted(settings, None, None)
-    cluster = TopicAdmin(given.kafka).look(one.name for one in wanted)
-    _tell(rows_of(given, wanted, cluster), cluster_problems(cluster), as_json=as_json)
+    admin = TopicAdmin(given.kafka)
+    cluster = admin.look(one.name for one in wanted)
+    groups = admin.refused_groups((given.kafka.control_group, given.kafka.ingest_group))
+    general = (*cluster_problems(cluster), *group_problems(given, groups))
+    _tell(rows_of(given, wanted, cluster), general, as_json=as_json)
 
 
 def _wanted(
@@ -141,7 +144,7 @@ def _tell(
     as_json: bool,
     created: str = "created",
 ) -> None:
-    grave = any(row.is_grave for row in rows)
+    grave = any(one.is_grave for one in rows) or any(one.grave for one in general)
     if as_json:
         told: dict[str, Any] = {
             "good": not grave,

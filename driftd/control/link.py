@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from driftd.clock import steady_now
-from driftd.kafka import aiokafka_options
+from driftd.kafka import producer_options
 from driftd.kafka_errors import cannot_bootstrap
 from driftd.sections import KafkaSettings
 from driftd.telemetry import Complaints
@@ -28,7 +28,7 @@ class KafkaLink:
         self._kafka = kafka
         self._topic = topic
         # A missing password is the person's to mend: told now, not when a broker answers.
-        self._options = aiokafka_options(kafka)
+        self._options = producer_options(kafka)
         self._producer: AIOKafkaProducer | None = None
         self._complaints = Complaints(log)
         self.trouble = "no broker was asked yet"
@@ -41,7 +41,7 @@ class KafkaLink:
         refused password is waited out as well: users may be made after us."""
         wait, longest = RETRY_S
         while not stop.is_set():
-            producer = AIOKafkaProducer(**self._options, enable_idempotence=True, acks="all")
+            producer = AIOKafkaProducer(**self._options)
             try:
                 await producer.start()
             except KafkaError as error:

@@ -69,6 +69,8 @@ class Scout:
         self.topics, self.looked_for = frozenset(wanted), frozenset(plans.topics)
         missing = sorted(plans.topics - self.topics)
         if missing:
-            self._complaints.say("missing", "wait for topics", missing=missing)
+            # What this user may not describe looks as if it were not there.
+            hint = "made with driftd topics create; driftd topics check says what is refused"
+            self._complaints.say("missing", "wait for topics", missing=missing, hint=hint)
         else:
             self._complaints.over("missing")
