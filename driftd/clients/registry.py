@@ -41,12 +41,12 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, str]:
         """alias -> version; empty where the registry does not know the model (yet)."""
-        return self._steps(f"reading the aliases of {name}").aliases(name)
+        return self.steps(f"reading the aliases of {name}").aliases(name)
 
     def version_by_op_id(self, name: str, op_id: str) -> str | None:
         """The version that carries this op_id; of several (a job that ran twice) the oldest."""
-        steps = self._steps(f"searching {name} for op_id {op_id}")
-        wanted = f"name = '{_quoted(name)}' and tags.`{OP_ID_TAG}` = '{_quoted(op_id)}'"
+        steps = self.steps(f"searching {name} for op_id {op_id}")
+        wanted = f"name = '{quoted(name)}' and tags.`{OP_ID_TAG}` = '{quoted(op_id)}'"
         found = steps.call("search_model_versions", wanted, max_results=100)
         if not found:
             # A search leaves out what its user may not see; reading the model says so.
@@ -55,16 +55,16 @@ class Registry:
 
     def missing(self, name: str, versions: Iterable[str]) -> tuple[str, ...]:
         """Those of ``versions`` that were deleted, or never were."""
-        steps = self._steps(f"looking for versions of {name}")
+        steps = self.steps(f"looking for versions of {name}")
         return tuple(version for version in versions if not steps.exists(name, version))
 
     def tags(self, name: str, version: str) -> dict[str, str]:
         """The tags of a version. Refused if it does not exist."""
-        return dict(self._steps(f"reading {name} {version}").version(name, version).tags)
+        return dict(self.steps(f"reading {name} {version}").version(name, version).tags)
 
     def run_id(self, name: str, version: str) -> str:
         """The run that a version came from; empty where it has none."""
-        return self._steps(f"reading {name} {version}").version(name, version).run_id or ""
+        return self.steps(f"reading {name} {version}").version(name, version).run_id or ""
 
     def move_champion(self, command: MoveAlias) -> dict[str, str]:
         """Read, ``previous``, ``champion``, read back, tag. Finishes what a crash left half-done.
@@ -74,7 +74,7 @@ class Registry:
         is a foreign hand's: nothing (more) is written. Returns ``champion`` and ``previous``.
         """
         name, alias = command.registry, command.champion_alias
-        steps = self._steps(f"moving {alias} of {name} to {command.to}")
+        steps = self.steps(f"moving {alias} of {name} to {command.to}")
         held = steps.aliases(name).get(alias, "")
         nobodys = command.fills and not held
         if held not in (command.expect, command.to) and not nobodys:
@@ -97,7 +97,7 @@ class Registry:
     def mark(self, command: MarkChallenger) -> dict[str, str]:
         """Point the challenger alias at a version that exists, and tag it."""
         name, version = command.registry, command.version
-        steps = self._steps(f"marking {name} {version} as {command.challenger_alias}")
+        steps = self.steps(f"marking {name} {version} as {command.challenger_alias}")
         steps.loadable(name, version)
         steps.point(name, command.challenger_alias, version)
         steps.tag(name, version, command.tags)
@@ -105,14 +105,14 @@ class Registry:
 
     def tag(self, command: TagVersion) -> dict[str, str]:
         """Set tags on a version that exists."""
-        steps = self._steps(f"tagging {command.registry} {command.version}")
+        steps = self.steps(f"tagging {command.registry} {command.version}")
         steps.version(command.registry, command.version)
         steps.tag(command.registry, command.version, command.tags)
         return {"version": command.version}
 
     def profile_bytes(self, name: str, version: str) -> bytes | None:
         """The reference profile logged with a version's run; None where none was logged."""
-        steps = self._steps(f"fetching the profile of {name} {version}", self._open_files)
+        steps = self.steps(f"fetching the profile of {name} {version}", self._open_files)
         run_id = steps.version(name, version).run_id
         path = f"{PROFILE_FOLDER}/{PROFILE_FILE}"
         listed = steps.call("list_artifacts", run_id, PROFILE_FOLDER) if run_id else []
@@ -129,7 +129,7 @@ class Registry:
 
     def log_profile(self, name: str, version: str, profile: bytes) -> None:
         """Log a profile with the run of a version; the same call twice leaves one file."""
-        steps = self._steps(f"logging the profile of {name} {version}", self._open_files)
+        steps = self.steps(f"logging the profile of {name} {version}", self._open_files)
         run_id = steps.version(name, version).run_id
         if not run_id:
             raise RefusedError(
@@ -141,7 +141,8 @@ class Registry:
             file.write_bytes(profile)
             steps.call("log_artifact", run_id, str(file), PROFILE_FOLDER)
 
-    def _steps(self, what: str, open_calls: threading.BoundedSemaphore | None = None) -> Steps:
+    def steps(self, what: str, open_calls: threading.BoundedSemaphore | None = None) -> Steps:
+        """The calls of one operation, ``what`` in words; a fresh deadline for all of them."""
         deadline = Deadline(
             f"{what} at {self.tracking_uri}", self._deadline_s, open_calls or self._open_calls
         )
@@ -162,5 +163,6 @@ def _version(version: str) -> str:
     return f"version {version}" if version else "no version"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as it stands in a search's filter."""
     return text.replace("'", "''")

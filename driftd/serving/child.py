@@ -23,17 +23,8 @@ Row = Mapping[str, float | str | None]
 _LENGTH = struct.Struct(">I")
 _SCRIPT = Path(__file__).with_name("model_child.py")
 _WORDS_KEPT_MAX = 20
-# What a model may see of our environment: where things are and how to reach the registry and its
-# files; never the daemon's own secrets.
-_PASSED = (
-    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
-    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-    "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN",
-    "MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_S3_ENDPOINT_URL",
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
-    "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE", "GOOGLE_APPLICATION_CREDENTIALS",
-    "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCESS_KEY",
-)  # fmt: skip
+# What any program needs; how to reach the registry comes with the spec. Never the daemon's own.
+_PASSED = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
 class LoadError(OutsideError):
@@ -84,12 +75,18 @@ class ChildSpec:
     load_timeout_s: float = 120.0
     score_timeout_s: float = 30.0
     registry_timeout_s: float = 10.0
+    registry_env: Mapping[str, str] = field(default_factory=dict)
+    """How to reach the registry and its files, see ``clients.environment``."""
     pass_env: tuple[str, ...] = ()
 
     def environment(self, scratch: str) -> dict[str, str]:
         """The child's whole environment; `scratch` is its folder for temporary files."""
         passed = {key: os.environ[key] for key in (*_PASSED, *self.pass_env) if key in os.environ}
-        return passed | {
+        return {
+            # A home of its own: the daemon's holds credentials.
+            "HOME": scratch,
+            **self.registry_env,
+            **passed,
             "MLFLOW_TRACKING_URI": self.tracking_uri,
             # MLflow's own defaults wait for minutes on a dead server.
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, int(self.registry_timeout_s))),

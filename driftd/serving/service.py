@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,6 +16,7 @@ import structlog
 import uvicorn
 from driftd_recorder.recorder import Recorder
 
+from driftd.clients.environment import log_in, model_environment
 from driftd.errors import MistakeError
 from driftd.kafka import aiokafka_options, librdkafka_options
 from driftd.serving.app import make_app
@@ -53,11 +55,14 @@ class Server:
 
     def __init__(self, settings: Settings, options: ServeOptions) -> None:
         self._options = options
+        log_in(settings.mlflow)
         self._spec = ChildSpec(
             name=options.registry_name,
             tracking_uri=settings.mlflow.tracking_uri,
             registry_timeout_s=settings.mlflow.deadline_s,
             memory_bytes=options.memory_bytes,
+            python=str(settings.mlflow.python or sys.executable),
+            registry_env=model_environment(settings.mlflow),
             pass_env=options.pass_env,
         )
         self._start = partial(start_child, self._spec)
