@@ -23,6 +23,7 @@ from policies.units import said
 
 # A string of PromQL, in any of its three kinds of quotes.
 QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
+MODEL_VARIABLE = re.compile(r"\$model\b")
 
 
 def _path(value: object) -> Path:
@@ -32,10 +33,10 @@ def _path(value: object) -> Path:
 
 
 def _promql(text: str) -> str:
-    outside = QUOTED.sub("", text)
-    if "$model" in outside:
+    if MODEL_VARIABLE.search(QUOTED.sub("", text)):
         raise ValueError('$model stands outside quotes; write {model="$model"}')
-    unknown = sorted(set(re.findall(r"\$\w+", text)) - {"$model"})
+    # `$1` belongs to label_replace; what begins so is Grafana's and means nothing here.
+    unknown = re.search(r"\$__\w+", text)
     if unknown:
         raise ValueError(f"there is no {unknown[0]}; only $model is filled in")
     return text

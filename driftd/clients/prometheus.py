@@ -9,7 +9,7 @@ import msgspec
 
 from driftd.clients.access import http_options, why_not, why_unreached
 from driftd.errors import RefusedError, UnreachableError
-from driftd.sections import QUOTED, PrometheusSettings
+from driftd.sections import MODEL_VARIABLE, QUOTED, PrometheusSettings
 
 SECTION = "prometheus"
 ANSWER_MAX_BYTES = 16 * 2**20
@@ -96,7 +96,7 @@ def filled(promql: str, model: str) -> str:
     'gpu_busy{model="flight-delay"}'
     """
     escaped = model.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'")
-    return QUOTED.sub(lambda quoted: quoted[0].replace("$model", escaped), promql)
+    return QUOTED.sub(lambda quoted: MODEL_VARIABLE.sub(lambda _: escaped, quoted[0]), promql)
 
 
 def _read(answer: httpx.Response) -> _Answer:

@@ -51,6 +51,10 @@ def test_a_files_paths_are_taken_from_its_folder(tmp_path: Path) -> None:
         ("up{model=`$model`}", "up{model=`a.b`}"),
         ('max(up{a="\\"", model="$model"})', 'max(up{a="\\"", model="a.b"})'),
         ("up", "up"),
+        (
+            'label_replace(up, "a", "$1", "b", "$models")',
+            'label_replace(up, "a", "$1", "b", "$models")',
+        ),
     ],
 )
 def test_the_model_is_filled_in_within_quotes(promql: str, text: str) -> None:
