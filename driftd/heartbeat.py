@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import structlog
 from prometheus_client import Gauge
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from driftd.clock import wall_now
 from driftd.daemon import Daemon
@@ -42,15 +45,13 @@ class Heartbeat:
         self._models = Gauge(
             "driftd_owned_models", "Models that this worker steps", registry=registry
         )
-        self._sources = Gauge(
+        sources = Gauge(
             "driftd_source_partitions_owned",
             "Partitions of events that it reads",
             registry=registry,
         )
-        self._stale = Gauge(
-            "driftd_policy_stale", "Files that say something else than the policy in force",
-            ["file"], registry=registry,
-        )  # fmt: skip
+        sources.set_function(self._source_partitions)
+        registry.register(_StaleFiles(lambda: daemon.policies.stale))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; a store that is away is told and asked again. An empty one is left to the
@@ -89,19 +90,13 @@ class Heartbeat:
     def _tell(self) -> None:
         daemon, store = self._daemon, self._daemon.store
         models = self._owned_models()
-        files = daemon.policies.stale
-        sources = daemon.ingest.owned if daemon.ingest is not None else 0
         self._models.set(len(models))
-        self._sources.set(sources)
-        self._stale.clear()
-        for file in files:
-            self._stale.labels(file).set(1)
         body: dict[str, Any] = {
             "version": self._version,
             "api": daemon.api,
             "models": models,
             "control_partitions": sorted(daemon.ownership.owned),
-            "source_partitions": sources,
+            "source_partitions": self._source_partitions(),
             "lag": daemon.ingest.lag if daemon.ingest is not None else 0,
             "missing": daemon.missing(),
             "notices": daemon.notices(),
@@ -111,6 +106,9 @@ class Heartbeat:
             store.workers.forget(wall_now() - REMEMBERED_S)
             self._tidied = True
         self._look_for_others()
+
+    def _source_partitions(self) -> int:
+        return self._daemon.ingest.owned if self._daemon.ingest is not None else 0
 
     def _owned_models(self) -> list[str]:
         owned = self._daemon.ownership.owns
@@ -126,6 +124,23 @@ class Heartbeat:
                 "shared", "share SQLite", with_workers=sorted(others),
                 todo="SQLite is for one machine; for workers on several use PostgreSQL",
             )  # fmt: skip
+
+
+class _StaleFiles(Collector):
+    """One series for each file that is old; gone as soon as it is not."""
+
+    def __init__(self, files: Callable[[], Iterable[str]]) -> None:
+        self._files = files
+
+    def collect(self) -> Iterable[Metric]:
+        """As of now."""
+        family = GaugeMetricFamily(
+            "driftd_policy_stale", "1 for a file that says something else than what is in force",
+            labels=["file"],
+        )  # fmt: skip
+        for file in sorted(self._files()):
+            family.add_metric([file], 1)
+        return [family]
 
 
 def _version() -> str:

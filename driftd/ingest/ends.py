@@ -43,6 +43,7 @@ def look_at_ends(
     end; None during a rebalance."""
     if not consumer.assignment() >= partitions.keys():
         return None
+    alone = event_clock and _holds_all(consumer, partitions)
     lag = dict.fromkeys((one.topic for one in partitions), 0)
     for one, partition in partitions.items():
         end, polled_ms = consumer.highwater(one), consumer.last_poll_timestamp(one)
@@ -53,6 +54,16 @@ def look_at_ends(
         at_end = partition.next >= end
         if not event_clock:
             partition.look(polled_ms / 1000, idle_s.get(one.topic, 0.0), at_end=at_end)
+        elif not alone:
+            partition.take_in()
         elif at_end:
             partition.leave_out()
     return lag
+
+
+def _holds_all(consumer: AIOKafkaConsumer, partitions: Partitions) -> bool:
+    """Whether no other worker reads a part of these topics. What it has read already is not known
+    here: a partition that is empty for us may be the one that its minimum has to wait for."""
+    topics = {one.topic for one in partitions}
+    listed = {t: consumer.partitions_for_topic(t) or () for t in topics}
+    return all(TopicPartition(t, n) in partitions for t, numbers in listed.items() for n in numbers)

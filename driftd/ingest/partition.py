@@ -75,6 +75,11 @@ class Partition:
         if self.watermark == 0 and not self.left_out:
             self.left_out, self._changed = True, True
 
+    def take_in(self) -> None:
+        """It holds the minimum until it has event time itself."""
+        if self.left_out:
+            self.left_out, self._changed = False, True
+
     def look(self, seen_at: float, idle_s: float, *, at_end: bool) -> None:
         """A fetch at ``seen_at`` (wall time) showed the log's end here, or more records.
 

@@ -16,6 +16,7 @@ from driftd.store.migrate import migrate
 from driftd.store.store import Store, open_store
 from driftd.telemetry import Metrics
 from policies.specs import ClockSpec, EventsSpec, ModelSpec, RegistrySpec
+from stack.kafka import Kafka
 
 MODEL = "flight-delay"
 T0 = 1_700_000_000.0 // 60 * 60
@@ -63,7 +64,7 @@ def prediction(number: int, **more: Any) -> dict[str, Any]:
 
 
 def produce(
-    broker: EmbeddedBroker,
+    broker: EmbeddedBroker | Kafka,
     topic: str,
     values: Iterable[dict[str, Any] | bytes],
     partition: int | None = None,

@@ -85,3 +85,14 @@ def test_an_empty_partition_is_left_out_until_its_first_event_time() -> None:
     assert second is not None
     assert (first.left_out, second.left_out) == (True, False)
     assert partition.swap() is None, "with event time it is never left out again"
+
+
+def test_a_partition_that_was_left_out_is_taken_in_again_and_says_so_once() -> None:
+    partition = Partition.at(Position(topic="t", partition=0, left_out=True))
+    partition.take_in()
+    move = partition.swap()
+    partition.take_in()
+
+    assert move is not None
+    assert not move.left_out
+    assert partition.swap() is None
