@@ -1,13 +1,18 @@
 """`driftd run` that cannot run: one line says why and what to do, and the exit code says whose turn it is."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from driftd.demo.children import Children, driftd_command, free_port
 
 
 def driftd(
@@ -46,13 +51,51 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(settings: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
-def test_a_broker_that_is_away_is_named_and_is_not_the_persons_mistake(settings: Path) -> None:
-    ran = driftd("run", "--settings", str(settings))
+def ask(port: int, path: str) -> tuple[int, list[str]]:
+    """Status and reasons of a probe; (0, []) while nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+            return answer.status, json.load(answer)["wrong"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)["wrong"]
+    except OSError:
+        return 0, []
 
-    assert ran.returncode == 3
-    assert "no broker answers at kafka.bootstrap (127.0.0.1:" in ran.stderr
-    assert "Traceback" not in ran.stderr
-    assert "Unclosed" not in ran.stderr
+
+@pytest.mark.parametrize(
+    ("store", "waits_for"),
+    [
+        ("sqlite:///driftd.db", "no broker answers at kafka.bootstrap (127.0.0.1:"),
+        ("postgresql+psycopg://driftd@127.0.0.1:{nobody}/driftd", "the store does not answer: "),
+    ],
+    ids=["broker", "store"],
+)
+def test_what_is_away_at_the_start_is_waited_for_and_named(
+    settings: Path, store: str, waits_for: str
+) -> None:
+    """No restart would cure it: alive, not ready, and a SIGTERM still ends it in order."""
+    port, nobody = free_port(), free_port()
+    settings.write_text(
+        f"kafka: {{bootstrap: '127.0.0.1:{nobody}'}}\nhttp: {{port: {port}}}\n"
+        f"store: {store.format(nobody=nobody)}\n"
+    )
+    children = Children(settings.parent)
+    process = children.start("daemon", driftd_command("run", "--settings", str(settings)))
+    try:
+        children.wait_until(
+            "daemon", lambda: any(waits_for in why for why in ask(port, "/ready")[1]), 120
+        )
+        assert ask(port, "/ready")[0] == 503
+        assert ask(port, "/health") == (200, [])
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        children.stop_all()
+    log = (settings.parent / "daemon.log").read_text()
+    assert "wait for" in log
+    assert "Traceback" not in log
+    assert "Unclosed" not in log
 
 
 def test_every_mistake_of_the_settings_is_told(settings: Path) -> None:
