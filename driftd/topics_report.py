@@ -86,7 +86,7 @@ class _Judge:
         if wanted.name in self._cluster.refused:
             problem = Problem(
                 what="this user may not describe it, so it may be there or not",
-                mend=self._grant(wanted.name, *wanted.operations),
+                mend=self._grant(wanted.name, *(wanted.operations or ("Describe",))),
                 grave=True,
             )
             return Row(name=wanted.name, use=wanted.use, state="refused", problems=(problem,))

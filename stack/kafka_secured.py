@@ -122,7 +122,8 @@ class SecuredKafka(Kafka):
 def _bound(kind_of_binding: type[Any], principal: str, acl: Acl) -> Any:
     operation, kind, name, pattern = acl
     return kind_of_binding(
-        ResourceType[kind.upper()],
+        # What Kafka calls the cluster the library calls a broker.
+        ResourceType["BROKER" if kind == "cluster" else kind.upper()],
         name,
         ResourcePatternType[pattern.upper()],
         principal,

@@ -53,7 +53,9 @@ def create(
     from driftd.topics import TopicAdmin
     from driftd.topics_report import Problem, Row, rows_of
 
-    given, wanted = _wanted(settings, partitions, replication)
+    given, daemons = _wanted(settings, partitions, replication)
+    # Whoever makes topics need not be the daemon, so its permissions are not asked for.
+    wanted = [replace(one, operations=()) for one in daemons]
     admin = TopicAdmin(given.kafka)
     cluster = admin.look(one.name for one in wanted)
     before = {row.name: row for row in rows_of(given, wanted, cluster)}

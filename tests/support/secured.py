@@ -12,6 +12,7 @@ from stack.kafka_secured import Acl, SecuredKafka
 from stack.tokens import TokenServer
 
 PASSWORD = "driftd-secret"
+USERS = ("driftd", "server", "producer", "platform", "other")
 CLIENT_SECRET = "client-secret"
 OWN = {"driftd.control": 4, "driftd.traffic": 1, "driftd.decisions": 1, "driftd.dead_letters": 1}
 ENVIRONMENT = {
@@ -102,7 +103,7 @@ def secured_kafka(directory: Path, *, session_ms: int = 3_600_000) -> Iterator[S
         kafka = SecuredKafka(
             children,
             directory / "kafka",
-            users={"driftd": PASSWORD, "other": "other-secret"},
+            users={user: f"{user}-secret" for user in USERS},
             tokens=tokens,
             session_ms=session_ms,
         )
