@@ -117,10 +117,14 @@ class Watcher:
 
     def on_query(self, state: WatchState, read: QueryRead) -> WatchStep:
         """A bucket's values of a query are known; its rules are judged apart from the panes, which
-        only age the incidents."""
+        only age the incidents. A model that has had no event yet has no panes: there the buckets
+        of its first query do."""
         journal = self._journal(state, max(state.closed, read.end))
         rules, alarms = self._rules.on_query(state.rules, read)
-        return self._close(msgspec.structs.replace(state, rules=rules), journal, alarms)
+        state = msgspec.structs.replace(state, rules=rules)
+        first = next((rule.query for rule in self._spec.rules if rule.query), "")
+        ages = state.closed == 0 and read.query == first and self._ends_pane(read)
+        return self._close(state, journal, alarms, pane_ended=ages)
 
     def on_operator(self, state: WatchState, asked: OperatorAsked, now: float) -> WatchStep:
         """A person answered: ``accept`` and ``false_alarm`` with ``incident_id``, ``ignore`` with
@@ -234,7 +238,7 @@ class Watcher:
         drift = self._spec.drift
         return drift.enabled and "@label_arrival" not in drift.ignore
 
-    def _ends_pane(self, pane: PaneClosed) -> bool:
+    def _ends_pane(self, pane: PaneClosed | QueryRead) -> bool:
         return (pane.end + _EDGE_S) % self._pane_s <= 2 * _EDGE_S
 
     def _is_learning_over(self, state: WatchState, pane: PaneClosed) -> bool:

@@ -1,6 +1,7 @@
 """Alerts that are due, sent to Alertmanager where there is one, and always told in the log."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -19,6 +20,7 @@ TOLD_MAX = 1_000
 TOLD = {"firing": "alert fires", "resolved": "alert ends"}
 # How soon an end that no Alertmanager took is said again.
 AGAIN_S = 15.0
+POLL_S = 1.0
 RUNBOOKS = "docs/runbooks"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
@@ -65,18 +67,20 @@ class Alerts:
         """Send until ``stop``; an Alertmanager that is away is told and tried again later."""
         while not stop.is_set():
             batch = []
-            try:
-                batch.append(await asyncio.wait_for(self._queue.get(), 1.0))
-            except TimeoutError:
-                batch = self._again()
+            with contextlib.suppress(TimeoutError):
+                batch.append(await asyncio.wait_for(self._queue.get(), POLL_S))
             while not self._queue.empty():
                 batch.append(self._queue.get_nowait())
+            batch = [*self._again({_identity(alert) for alert in batch}), *batch]
             if batch:
                 await self._send(batch)
 
-    def _again(self) -> list[Alert]:
-        """The ends that nobody took, once in a while."""
-        self._missed = {key: one for key, one in self._missed.items() if self._is_ours(one)}
+    def _again(self, said_anew: set[tuple[str, ...]]) -> list[Alert]:
+        """The ends that nobody took, once in a while; what is ``said_anew`` replaces the old."""
+        kept = self._missed.items()
+        self._missed = {
+            key: one for key, one in kept if key not in said_anew and self._is_ours(one)
+        }
         if steady_now() - self._tried < self._again_s:
             return []
         return list(self._missed.values())
@@ -85,9 +89,6 @@ class Alerts:
         return self._owns(alert.labels["model"])
 
     async def _send(self, batch: list[Alert]) -> None:
-        for alert in batch:
-            # The newest word on these labels is the one that counts.
-            self._missed.pop(_identity(alert), None)
         self._tried = steady_now()
         try:
             delivery = await self._client.send(batch)
@@ -95,13 +96,21 @@ class Alerts:
             self._metrics.alerts_sent.labels(outcome="failed").inc(len(batch))
             self._metrics.missed("alertmanager")
             self._complaints.say("all", "miss alerts", alerts=len(batch), why=str(error))
-            ends = [alert for alert in batch if _has_ended(alert) and self._is_ours(alert)]
-            self._missed |= {_identity(alert): alert for alert in ends}
-            while len(self._missed) > WAITING_MAX:
-                self._missed.pop(next(iter(self._missed)))
+            self._keep_ends(batch)
             return
+        for alert in batch:
+            self._missed.pop(_identity(alert), None)
         self._complaints.over("all")
         self._count(delivery, len(batch))
+
+    def _keep_ends(self, batch: list[Alert]) -> None:
+        for alert in batch:
+            # The newest word on these labels is the one that counts.
+            self._missed.pop(_identity(alert), None)
+            if _has_ended(alert) and self._is_ours(alert):
+                self._missed[_identity(alert)] = alert
+        while len(self._missed) > WAITING_MAX:
+            self._missed.pop(next(iter(self._missed)))
 
     def _count(self, delivery: Delivery, alerts: int) -> None:
         if delivery.taken:

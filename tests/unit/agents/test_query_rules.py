@@ -1,5 +1,6 @@
 """Rules on a PromQL query: the whole window has to break them, and no value never does."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from agents.events import OperatorAsked, PaneClosed, QueryRead
 from agents.lifecycle import Lifecycle, LifecycleState
 from agents.watcher import Watcher
 from agents.watching.rules import PARTS_MAX
-from policies.specs import Amount, RuleSpec
+from policies.specs import Amount, ClockSpec, RuleSpec
 from tests.support.watched import DAY, Watch, spec, watch
 
 MINUTE = 60.0
@@ -125,6 +126,17 @@ def test_it_ends_six_quiet_panes_later_also_without_a_profile() -> None:
         assert life.told("closed") == []
         start = START + day * DAY
         life.pane(PaneClosed(start=start, end=start + DAY))
+
+    assert life.told("closed") == ["operational"]
+
+
+def test_without_any_event_the_queries_own_buckets_age_the_incident() -> None:
+    life = watch(BUSY, bucket_s=MINUTE)
+    life.watcher = Watcher(replace(spec(BUSY), clock=ClockSpec(pane_s=120.0, bucket_s=60.0)), None)
+    read(life, *[0.99] * 6)
+    read(life, *[0.1] * 11, since=6)
+    assert life.told("closed") == []
+    read(life, 0.1, since=17)
 
     assert life.told("closed") == ["operational"]
 
