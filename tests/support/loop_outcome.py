@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,14 +94,16 @@ def request_of(answer: dict[str, Any]) -> str:
     return str(answer.get("shadow_of") or answer["id"])
 
 
-def read_topics(bootstrap: str) -> tuple[dict[tuple[str, int], int], dict[str, list[Any]]]:
+def read_topics(
+    bootstrap: str, topics: Mapping[str, int] = TOPICS
+) -> tuple[dict[tuple[str, int], int], dict[str, list[Any]]]:
     """End offsets of the source topics, and the records of these and of the traffic; ticks left
-    out. The broker keeps all of so short a run, which is checked."""
+    out. ``topics``: name -> partitions. The broker keeps all of so short a run, which is checked."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "outside"})
     try:
         ends = {}
         for topic in (*SOURCES, "driftd.traffic"):
-            for number in range(TOPICS[topic]):
+            for number in range(topics[topic]):
                 part = TopicPartition(topic, number)
                 low, high = consumer.get_watermark_offsets(part, timeout=20.0)
                 assert low == 0, f"{topic} {number}: the broker forgot the first {low} records"

@@ -89,12 +89,13 @@ class Script:
     children: Children
     began: float = field(default_factory=time.monotonic)
     asked: set[str] = field(default_factory=set)
+    retrain_from: float = RETRAIN_FROM
 
     def on_day(self, at: float) -> bool:
         """Whether the daemon was asked something on this day."""
         if at >= HAND_IN_FROM and "canary" not in self.asked:
             return self._ask("canary", {"version": BROKEN, "gate": "external"})
-        if at >= RETRAIN_FROM and "retrain" not in self.asked:
+        if at >= self.retrain_from and "retrain" not in self.asked:
             return self._ask("retrain", {})
         return False
 
