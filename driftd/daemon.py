@@ -74,7 +74,8 @@ class Daemon:
                 wrong.append("the Faust app has crashed")
             apart = self._since(self.ownership.changed_at)
             if not self.ownership.joined and apart > STALLED_AFTER_S:
-                wrong.append(f"the group {self.settings.kafka.control_group} was not joined for {apart:.0f} s")
+                group = self.settings.kafka.control_group
+                wrong.append(f"the group {group} was not joined for {apart:.0f} s")
         if self.ingest is not None:
             stalled = min(self.ingest.stalled_s, self._since(0.0))
             if stalled > STALLED_AFTER_S:
@@ -116,7 +117,8 @@ class Daemon:
             why = f"{topic} has {there} partitions, topics.control_partitions says {wanted}"
             return (f"{why}: make the two equal in every worker's settings",)
         if not self.ownership.joined:
-            return (f"the group {self.settings.kafka.control_group} has not given this worker its partitions yet",)
+            group = self.settings.kafka.control_group
+            return (f"the group {group} has not given this worker its partitions yet",)
         return ()
 
     def _since(self, moment: float) -> float:

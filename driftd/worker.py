@@ -70,7 +70,8 @@ async def _run(daemon: Daemon, stop: asyncio.Event) -> int:
     try:
         await asyncio.wait([*tasks.values(), starting], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
-            starting.result()
+            if not _has_started(starting):
+                return EXIT_STALLED
             if not stop.is_set():
                 tasks |= _begin(daemon.services, stop)
                 log.info("take part", worker=daemon.worker, role=daemon.role.value)
@@ -93,6 +94,16 @@ async def _run(daemon: Daemon, stop: asyncio.Event) -> int:
         return EXIT_STALLED
     log.info("stop worker")
     return 0
+
+
+def _has_started(starting: asyncio.Task[None]) -> bool:
+    """False after a fault that a fresh start may well not meet; a person's mistake is raised."""
+    error = starting.exception()
+    if isinstance(error, MistakeError):
+        raise error
+    if error is not None:
+        log.error("fail start", exc_info=error)
+    return error is None
 
 
 def _begin(services: Mapping[str, Service], stop: asyncio.Event) -> dict[str, asyncio.Task[None]]:

@@ -10,7 +10,7 @@ from driftd.clock import wall_now
 from driftd.demo.children import driftd_command
 from stack.kafka import Kafka
 from stack.postgres import Postgres
-from tests.support.workers import CONTROL_PARTITIONS, Workers
+from stack.workers import CONTROL_PARTITIONS, Workers
 
 MODEL = "fraud"
 EVENTS = 40

@@ -7,7 +7,7 @@ from pathlib import Path
 from driftd.demo.children import driftd_command
 from stack.kafka import Kafka
 from stack.postgres import Postgres
-from tests.support.workers import Workers
+from stack.workers import Workers
 
 MODEL = "fraud"
 
