@@ -13,7 +13,8 @@ ADMIN = "admin"
 
 class Mlflow(Service):
     """One worker. ``backend``: a database address, or None for SQLite in ``folder``; ``artifacts``:
-    an S3 address, or None for files. ``auth``: with users; the administrator's password is drawn."""
+    an S3 address, or None for files. ``auth``: with users; the administrator's password is drawn,
+    and who was granted nothing may do what ``everyone`` says."""
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Mlflow(Service):
         artifacts: str | None = None,
         environment: Mapping[str, str] | None = None,
         auth: bool = False,
+        everyone: str = "READ",
     ) -> None:
         super().__init__(children, name)
         self._folder = folder
@@ -32,6 +34,7 @@ class Mlflow(Service):
         self._artifacts = artifacts or str(folder.absolute() / "artifacts")
         self._environment = dict(environment or {})
         self._auth = auth
+        self._everyone = everyone
         self._port = free_port()
         self.admin_password = secrets.token_hex(12)
 
@@ -46,12 +49,14 @@ class Mlflow(Service):
         if self._auth:
             (self._folder / "auth.ini").write_text(
                 "[mlflow]\n"
-                "default_permission = READ\n"
+                f"default_permission = {self._everyone}\n"
                 f"database_uri = sqlite:///{self._folder.absolute() / 'users.db'}\n"
                 f"admin_username = {ADMIN}\n"
                 f"admin_password = {self.admin_password}\n"
                 "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
                 "grant_default_workspace_access = true\n"
+                # Else every request pays for a password hash.
+                "auth_cache_ttl_seconds = 60\n"
             )
         super().start()
 

@@ -9,6 +9,7 @@ from stack.kafka import Kafka
 from stack.mlflow import Mlflow
 from stack.postgres import Postgres
 from stack.s3 import S3
+from tests.support.mlflow_users import Guarded
 
 # Helpers and scripts that tests run as children: they hold no tests and no examples.
 collect_ignore_glob = ["support/*.py", "integration/serving_models.py"]
@@ -54,3 +55,21 @@ def mlflow_url(children: Children) -> str:
     server = Mlflow(children, children.directory / "mlflow")
     server.start()
     return server.url
+
+
+@pytest.fixture(scope="session")
+def guarded(children: Children, postgres: Postgres, s3: S3) -> Guarded:
+    """An MLflow server with users, on PostgreSQL and S3; each test uses models of its own name."""
+    s3.create_bucket("guarded")
+    server = Mlflow(
+        children,
+        children.directory / "guarded",
+        name="guarded",
+        backend=postgres.create("guarded"),
+        artifacts="s3://guarded/artifacts",
+        environment=s3.client_environment,
+        auth=True,
+        everyone="NO_PERMISSIONS",
+    )
+    server.start()
+    return Guarded(server)

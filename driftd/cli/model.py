@@ -26,13 +26,29 @@ def register(app: typer.Typer) -> None:
     def canary(
         model: str,
         version: Annotated[str, typer.Option(help="A version in the registry.")],
+        wait: Annotated[
+            str, typer.Option(help="Follow it for such a span (5m) until it begins or is refused.")
+        ] = "",
         api: Api = None,
         by: By = None,
         as_json: AsJson = False,
     ) -> None:
-        """Prove a version on live traffic that another pipeline trained and gated."""
+        """Prove a version on live traffic that another pipeline trained and gated.
+
+        A version that cannot serve is refused before a request reaches it; the journal says why.
+        """
+        from driftd.cli import waiting
+        from policies.units import parse_duration
+
+        try:
+            wait_s = parse_duration(wait) if wait else 0.0
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--wait") from error
+        since = waiting.newest(model, api) if wait_s else 0
         arguments = {"version": version, "gate": "external"}
         ask(model, "canary", arguments, api=api, by=by, as_json=as_json)
+        if wait_s:
+            waiting.until_begun(model, version, since, api=api, wait_s=wait_s)
 
     @group.command()
     def promote(model: str, api: Api = None, by: By = None, as_json: AsJson = False) -> None:
