@@ -15,6 +15,7 @@ import msgspec
 import typer
 from driftd_recorder.recorder import Recorder
 
+from driftd.clients.registry import Registry
 from driftd.clock import steady_now, wall_now
 from driftd.demo.children import Children
 from driftd.demo.flights import MODEL, STREAM_FROM, YEAR_END, load_flights
@@ -109,7 +110,7 @@ def _in_lap(name: str, lap: int) -> str:
 
 
 def prepare_champion(folder: Path, tracking_uri: str) -> None:
-    """Train version 1 on January's flights and point the alias at it."""
+    """Train version 1 on January's flights and point the alias at it, where no version has it."""
     # One that is there already answers no, and that is well.
     httpx.post(
         f"{tracking_uri}/api/2.0/mlflow/registered-models/create",
@@ -117,6 +118,8 @@ def prepare_champion(folder: Path, tracking_uri: str) -> None:
         timeout=ANSWER_S,
         trust_env=False,
     )
+    if "champion" in Registry(tracking_uri).aliases(MODEL):
+        return
     flights = load_flights(folder / "flights.feather")
     write_january(folder / "january", flights[flights["hour_ts"] < STREAM_FROM])
     children = Children(folder)

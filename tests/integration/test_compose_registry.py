@@ -163,6 +163,36 @@ def test_artifacts_reach_s3_through_the_server(driftd: httpx.Client, s3: S3) -> 
     assert [one["Key"] for one in found["Contents"]] == ["mlflow/somewhere/model.bin"]
 
 
+def test_the_demos_champion_is_not_trained_again(
+    driftd: httpx.Client, registry: str, tmp_path: Path
+) -> None:
+    name = {"name": "flight-delay"}
+    made = driftd.post(f"{API}/runs/create", json={"experiment_id": "0"}).json()["run"]["info"]
+    source = f"{made['artifact_uri']}/model"
+    version = {**name, "source": source, "run_id": made["run_id"]}
+    champion = {**name, "alias": "champion", "version": "1"}
+    for path, body in (
+        ("registered-models/create", name),
+        ("model-versions/create", version),
+        ("registered-models/alias", champion),
+    ):
+        answer = driftd.post(f"{API}/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+    project = load([ROOT / "docker-compose.yml", ROOT / "docker-compose.demo.yml"], DEMO_ENV)
+    address = registry.replace("http://", f"http://driftd:{PASSWORD}@")
+    words = [
+        f"--train={address}" if word.startswith("--train=") else word
+        for word in project["services"]["champion"]["command"]
+    ]
+
+    # `docker compose up` starts jobs that have ended once more.
+    command = [sys.executable, "-m", "driftd.demo.live", *words, f"--folder={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_user_is_made_once_and_gets_a_new_password(registry: str) -> None:
     admin, ask = DEMO_ENV["MLFLOW_ADMIN_PASSWORD"], f"{registry}{API}/registered-models/search"
 
