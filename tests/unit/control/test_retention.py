@@ -344,6 +344,6 @@ def test_names_of_effects_are_not_forgotten_while_somebody_may_ask_again(name: s
     settings, mistakes = read_settings(f"retention: {{{name}: 3d}}\n")
 
     assert settings is None
-    assert [one.mistake.why for one in mistakes] == [
-        "is shorter than 7d; whoever asks again within a week must not be obeyed twice"
+    assert [str(one.mistake) for one in mistakes] == [
+        f"retention.{name}: is shorter than 7d; whoever asks again within a week must not be obeyed twice"
     ]

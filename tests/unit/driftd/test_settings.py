@@ -108,7 +108,7 @@ colour: red
         "s.yaml:7:1: store: has no value; give it one, or leave the key out",
         (
             "s.yaml:8:1: colour: no such key; there are alertmanager, archive, clock, hash_key_env, "
-            "http, ingest, kafka, limits, mlflow, policies, prometheus, routers, store, topics, "
+            "http, ingest, kafka, limits, mlflow, policies, prometheus, retention, routers, store, topics, "
             "trainers and work"
         ),
     ]
