@@ -5,9 +5,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from ruamel.yaml import YAML
 
+from agents.alerter import Alert
 from driftd.demo.children import Children
 from stack.hook import Hook
 from stack.install import program
@@ -115,6 +117,13 @@ def test_it_runs_tells_the_fault_and_keeps_quiet_about_what_follows_from_it(
     tmp_path: Path,
 ) -> None:
     children = Children(tmp_path)
+    expected = {
+        ("m", "data_fault", "warning"): "active",
+        ("m", "input_drift", "warning"): "suppressed",
+        ("m", "quality", "warning"): "suppressed",
+        ("other", "quality", "critical"): "active",
+        ("other", "quality", "warning"): "suppressed",
+    }
     with Hook() as hook:
         server = Told(children, tmp_path / "am", config=swapped(tmp_path, hook.url))
         try:
@@ -126,13 +135,7 @@ def test_it_runs_tells_the_fault_and_keeps_quiet_about_what_follows_from_it(
             quiet = ("input_drift", "quality")
             send([server.url], *(alert("m", kind=kind) for kind in quiet))
             send([server.url], alert("other", kind="quality"))
-            until(lambda: len(server.alerts()) == 5, "it knows all of them")
-            states = {
-                (one["labels"]["model"], one["labels"]["kind"], one["labels"]["severity"]): one[
-                    "status"
-                ]["state"]
-                for one in server.alerts()
-            }
+            until(lambda: by_labels(server) == expected, "what follows is kept quiet")
         finally:
             children.stop_all()
 
@@ -145,10 +148,55 @@ def test_it_runs_tells_the_fault_and_keeps_quiet_about_what_follows_from_it(
         "#ml-delays",
         "pager",
     ]
-    assert states == {
-        ("m", "data_fault", "warning"): "active",
-        ("m", "input_drift", "warning"): "suppressed",
-        ("m", "quality", "warning"): "suppressed",
-        ("other", "quality", "critical"): "active",
-        ("other", "quality", "warning"): "suppressed",
-    }
+
+
+def of_driftd(name: str, **labels: str) -> Alert:
+    """An alert of Prometheus about driftd itself."""
+    given = {"alertname": name, "severity": "critical", **labels}
+    return msgspec.structs.replace(alert("m"), labels=given)
+
+
+def test_a_process_that_is_down_explains_what_is_said_of_it(tmp_path: Path) -> None:
+    children = Children(tmp_path)
+    with Hook() as hook:
+        server = Told(children, tmp_path / "am", config=swapped(tmp_path, hook.url))
+        try:
+            server.start()
+            send([server.url], of_driftd("DriftdDown", job="driftd", instance="a:1"))
+            until(lambda: len(hook.received) == 1, "it is told")
+            send(
+                [server.url],
+                of_driftd("DriftdStoreErrors", instance="a:1"),
+                of_driftd("DriftdStalled", instance="b:1"),
+            )
+            down = {
+                "DriftdDown": "active", "DriftdStoreErrors": "suppressed", "DriftdStalled": "active",
+            }  # fmt: skip
+            until(lambda: states(server) == down, "one process explains what is said of it")
+            send([server.url], of_driftd("DriftdAbsent", job="driftd"))
+            until(lambda: len(hook.received) == 3, "it is told")
+            send([server.url], of_driftd("DriftdBehind", topic="t"), alert("m"))
+            none = {**dict.fromkeys([*down, "DriftdBehind"], "suppressed"),
+                    "DriftdAbsent": "active", "DriftdDataFault": "active"}  # fmt: skip
+            until(lambda: states(server) == none, "no process explains all but the models")
+            until(lambda: len(hook.received) == 4, "the fault is told")
+        finally:
+            children.stop_all()
+
+    names = [one["alerts"][0]["labels"]["alertname"] for one in hook.received if "alerts" in one]
+    assert sorted(names) == ["DriftdAbsent", "DriftdDown", "DriftdStalled"]
+
+
+def states(server: Told) -> dict[str, str]:
+    """Alert -> whether people are told."""
+    return {one["labels"]["alertname"]: one["status"]["state"] for one in server.alerts()}
+
+
+def by_labels(server: Told) -> dict[tuple[str, str, str], str]:
+    """(model, kind, severity) -> whether people are told."""
+    found = {}
+    for one in server.alerts():
+        labels = one["labels"]
+        key = (labels["model"], labels["kind"], labels["severity"])
+        found[key] = str(one["status"]["state"])
+    return found
