@@ -1,10 +1,11 @@
 """Every expression of the dashboards, asked of a real Prometheus that scrapes the running stack.
 
-make bench NAME=dashboards                      # about five minutes
+make bench NAME=dashboards                      # about five minutes on two quiet cores
 
 Flights are replayed through Kafka, PostgreSQL, MLflow on S3, Alertmanager, two workers and a server
 until a baseline is learned and a canary is under way. One JSON line: how many expressions there
-are, how many of them gave nothing (`empty`) or only NaN (`undefined`), and which.
+are, how many of them gave nothing (`empty`) or only NaN (`undefined`), and which; by how many workers a model
+was shown at most, and which alerts about driftd itself fired, though nothing was wrong.
 """
 
 import argparse
@@ -96,6 +97,16 @@ class Asker:
             values = [one["values"] for one in found]
         numbers = sum(any(not math.isnan(float(v)) for _, v in points) for points in values)
         return Answer(expression=expression, series=len(found), numbers=numbers)
+
+    def most(self, query: str) -> float:
+        """The largest value that any series of the query had during the run."""
+        found = self._get("query", query=f"max(max_over_time(({query})[1h:1s]))")
+        return float(found[0]["value"][1]) if found else 0.0
+
+    def fired(self) -> list[str]:
+        """The alerts about driftd itself that fired during the run."""
+        query = 'group by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1h]))'
+        return sorted(one["metric"]["alertname"] for one in self._get("query", query=query))
 
     def _get(self, kind: str, **parameters: Any) -> list[dict[str, Any]]:
         asked = urllib.parse.urlencode(parameters)
@@ -194,7 +205,12 @@ def main() -> int:
             server, prometheus = start_all(world)
             replay(world, server)
             time.sleep(SETTLE_S)
-            found = list(answers(Asker(prometheus, began)))
+            asker = Asker(prometheus, began)
+            found = list(answers(asker))
+            checks = {
+                "workers_a_model": asker.most("count by (model) (driftd_paused)"),
+                "alerts": asker.fired(),
+            }
         finally:
             world.stop()
     result = {
@@ -205,6 +221,7 @@ def main() -> int:
             f"{one.expression.where}: {one.expression.text}" for one in found if not one.numbers
         ],
         "series": sum(one.series for one in found),
+        **checks,
         "seconds": round(wall_now() - began),
     }
     print(json.dumps(result))

@@ -89,7 +89,7 @@ def _outside() -> list[PANEL]:
         lines("Commands that did not succeed", "In an hour: ended badly, or tried again because nobody answered.", "short",
               q(f'sum by (kind) (increase(driftd_commands_total{{{AT},outcome!="done"}}[1h]))', "{{kind}} ended"),
               q(f"sum by (kind) (increase(driftd_command_retries_total{{{AT}}}[1h]))", "{{kind}} again"), bars=True, stack=True, span=8),
-        lines("Since a system outside last did as asked", "Registry, router, Alertmanager, Prometheus.", "s",
+        lines("Since a system outside last did as asked", "Registry, router, Alertmanager, Prometheus. Alertmanager is asked only while there is an alert to tell.", "s",
               q(f"time() - max by (system) (driftd_outside_success_timestamp_seconds{{{AT}}})", "{{system}}"), span=8),
         lines("Calls outside that failed", "A second, by system.", "cps", q(f"sum by (system) (rate(driftd_outside_failures_total{{{AT}}}{RATE}))", "{{system}}"), span=8),
         states("Kafka and store answer", "As each worker sees them.", q(f"min by (instance, system) (driftd_outside_up{{{AT}}})", "{{system}} at {{instance}}"), span=12),

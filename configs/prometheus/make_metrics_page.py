@@ -50,7 +50,9 @@ def worker_registry(folder: Path) -> CollectorRegistry:
     migrate(url)
     metrics = Metrics()
     # Only what a heartbeat reads when it is made.
-    Heartbeat(cast("Daemon", SimpleNamespace(metrics=metrics, role=Role.ALL)))
+    policies = SimpleNamespace(stale=frozenset())
+    daemon = SimpleNamespace(metrics=metrics, role=Role.ALL, policies=policies)
+    Heartbeat(cast("Daemon", daemon))
     view = WorkerView(ready=True, refused=0, stalled={"control": 0.0}, up={"kafka": True})
     metrics.registry.register(WorkerCollector(lambda: view))
     store = open_store(url)

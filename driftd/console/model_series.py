@@ -13,7 +13,7 @@ from agents.snapshot import Snapshot
 from agents.stages.state import LifecycleState
 from agents.watching.state import ReadingState
 from driftd.console.families import Families
-from driftd.console.quality_window import QualityWindow, scores
+from driftd.console.quality_window import QualityWindow
 from driftd.metrics import COMMANDS, INCIDENTS
 from driftd.store.rows import ModelRow
 from driftd.store.scrapes import OpenCommand, Scraped
@@ -153,8 +153,8 @@ def _add_quality(families: Families, view: ModelView, stage: Mapping[str, Any]) 
     arms = {arm: stage[arm] for arm in ("champion", "candidate") if stage[arm]}
     # A model that nobody has looked at yet has a champion of which nothing is known.
     for arm, version in (arms or {"champion": ""}).items():
-        sketch = view.window.sketch(version)
-        families.add("quality_labels", sketch.n, name, arm)
-        for metric, value in scores(sketch).items():
+        pooled = view.window.pooled(version)
+        families.add("quality_labels", pooled.sketch.n, name, arm)
+        for metric, value in pooled.scores().items():
             families.add("quality_score", value, name, arm, metric)
     families.add("label_arrival_ratio", view.window.arrival(arms.values()), name)

@@ -110,6 +110,13 @@ def test_an_alert_says_what_it_means_and_where_to_read_on(name: str) -> None:
     assert name in headings
 
 
+def test_the_page_lists_every_alert_with_its_severity() -> None:
+    text = (ROOT / "docs" / "monitoring.md").read_text()
+    listed = dict(re.findall(r"^\| `(Driftd\w+)` \| (\w+) \|", text, re.MULTILINE))
+
+    assert listed == {name: rule["labels"]["severity"] for name, rule in alerts().items()}
+
+
 def test_the_jobs_of_the_rules_are_those_of_every_shipped_configuration() -> None:
     jobs = set(re.findall(r'job="([\w-]+)"', RULES.read_text()))
     for file in (CONFIGS / "prometheus.yml", ROOT / "deploy" / "compose" / "prometheus.yml"):
