@@ -114,6 +114,21 @@ def test_everything_is_installed_with_hashes() -> None:
         assert "--require-hashes" in part or "--no-deps /wheels/" in part, part
 
 
+def locked(name: str) -> dict[str, str]:
+    """Package -> version of a lock file."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return dict(re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,-]+\])?==([^ ;]+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["runtime", "serving", "demo", "mlflow"])
+def test_the_images_have_the_versions_that_the_tests_ran_on(name: str) -> None:
+    tested = locked("dev")
+    found = locked(name)
+
+    assert len(found) > 50
+    assert {one for one, version in found.items() if tested.get(one) != version} == set()
+
+
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Both wheels, built by the Dockerfile's own commands from a copy of what it copies."""

@@ -89,6 +89,25 @@ def test_alertmanager_reads_its_configuration() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_grafana_finds_its_dashboards_and_prometheus() -> None:
+    services = load([ROOT / "docker-compose.yml"], DEMO_ENV)["services"]
+    mounts = {one["target"]: one["source"] for one in services["grafana"]["volumes"]}
+    folder = COMPOSE / "grafana"
+    sources: Any = parse_yaml((folder / "datasources" / "prometheus.yml").read_text()).values
+    providers: Any = parse_yaml((folder / "dashboards" / "driftd.yml").read_text()).values
+    [source], [provider] = sources["datasources"], providers["providers"]
+    boards = Path(mounts[provider["options"]["path"]])
+
+    assert mounts["/etc/grafana/provisioning"] == str(folder)
+    assert source["url"] == SETTINGS.prometheus.url
+    assert source["isDefault"] is True
+    assert len(list(boards.glob("*.json"))) >= 3
+    for board in boards.glob("*.json"):
+        variables = msgspec.json.decode(board.read_bytes())["templating"]["list"]
+        # Each asks for a data source by type: ours is the only one.
+        assert source["type"] in [one.get("query") for one in variables], board.name
+
+
 def test_garage_speaks_where_the_clients_ask() -> None:
     garage = tomllib.loads((COMPOSE / "garage.toml").read_text())
     environment = load([ROOT / "docker-compose.yml"], DEMO_ENV)["services"]["mlflow"]["environment"]
