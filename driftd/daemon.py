@@ -23,6 +23,8 @@ from driftd.topics_watch import TopicsWatch
 Service = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 STALLED_AFTER_S = 120.0
+# Leases and the proof of silence are wall time; more than this would take others' commands away.
+CLOCK_OFF_S = 2.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class Daemon:
     store_trouble: str = "the store was not asked yet"
     """Why the store cannot be reached just now; empty while it can."""
     store_away_at: float = field(default_factory=steady_now)
+    clock_ahead_s: float = 0.0
+    """How far our clock is ahead of the store's."""
 
     def store_is_away(self, why: str) -> None:
         """The store does not answer."""
@@ -94,7 +98,7 @@ class Daemon:
         if not self.started:
             if self.link.trouble and not self.store_trouble:
                 return (f"Kafka does not answer: {self.link.trouble}",)
-            return ("the worker is starting",)
+            return self.topics.notices or ("the worker is starting",)
         missing = list(self.wrong())
         if self.control is not None:
             missing += self._not_controlling()
@@ -105,6 +109,9 @@ class Daemon:
     def notices(self) -> tuple[str, ...]:
         """What a person should know and no restart mends, one line each."""
         ingest = self.ingest.notices() if self.ingest else ()
+        if abs(self.clock_ahead_s) > CLOCK_OFF_S:
+            off = f"{self.clock_ahead_s:+.0f} s off the store's"
+            ingest = (*ingest, f"the clock of {self.worker} is {off}: leases need NTP")
         return (*self.policies.notices(), *self.topics.notices, *ingest)
 
     def _not_controlling(self) -> tuple[str, ...]:

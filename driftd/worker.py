@@ -114,6 +114,7 @@ async def _start(daemon: Daemon, stop: asyncio.Event) -> None:
     """Wait for the store and for a broker, then join; what is published here is known before."""
     await _bring_up_store(daemon, stop)
     await daemon.link.start(stop)
+    await daemon.topics.wait(stop)
     if stop.is_set():
         return
     await asyncio.to_thread(daemon.policies.look)

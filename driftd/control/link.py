@@ -31,6 +31,7 @@ class KafkaLink:
         self._options = producer_options(kafka)
         self._producer: AIOKafkaProducer | None = None
         self._complaints = Complaints(log)
+        self._seen = False
         self.trouble = "no broker was asked yet"
         """Why Kafka cannot be reached just now; empty while it can."""
         self.away_at = steady_now()
@@ -97,7 +98,12 @@ class KafkaLink:
     async def _look(self, producer: AIOKafkaProducer) -> None:
         try:
             async with asyncio.timeout(PULSE_S):
-                await producer.client.add_topic(self._topic)
+                if not self._seen:
+                    # To ask for a topic by its name makes it, where the brokers do such a thing.
+                    listed = await producer.client.fetch_all_metadata()
+                    self._seen = self._topic in listed.topics()
+                if self._seen:
+                    await producer.client.add_topic(self._topic)
                 answered = await producer.client.force_metadata_update()
         except (KafkaError, TimeoutError):
             answered = False
