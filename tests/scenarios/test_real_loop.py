@@ -105,15 +105,20 @@ def test_nothing_is_left_to_do(run: RealOutcome) -> None:
 
 
 def test_each_incident_is_told_once_when_it_begins_and_once_when_it_ends(run: RealOutcome) -> None:
-    incidents = run.sql("SELECT incident_id, kind, state FROM incident")
-    assert sorted(kind for _, kind, _ in incidents) == ["data_fault", "operational"]
-    assert {state for *_, state in incidents} == {"resolved"}
-    once = {(one, how): 1 for one, *_ in incidents for how in ("firing", "resolved")}
-    assert run.notifications() == once
+    incidents = run.sql("SELECT incident_id, kind, state FROM incident ORDER BY opened")
+    # Quiet weekends, the blizzard, and after the last flight a feed that has stopped.
+    assert [(kind, state) for _, kind, state in incidents] == [
+        ("operational", "resolved"),
+        ("data_fault", "resolved"),
+        ("operational", "open"),
+    ]
+    begun = {(incident, "firing"): 1 for incident, *_ in incidents}
+    ended = {(incident, "resolved"): 1 for incident, _, state in incidents if state == "resolved"}
+    assert run.notifications() == begun | ended
 
 
 def test_an_incident_is_told_in_order_and_under_one_set_of_labels(run: RealOutcome) -> None:
-    for incident, kind in run.sql("SELECT incident_id, kind FROM incident"):
+    for incident, kind in run.sql("SELECT incident_id, kind FROM incident WHERE state <> 'open'"):
         told = [one for one in run.told if one.annotations["incident_id"] == incident]
         assert [one.status for one in told] == ["firing", "resolved"]
         assert told[0].labels == told[1].labels
@@ -142,7 +147,7 @@ def test_a_training_that_two_workers_carried_has_one_version(run: RealOutcome) -
     # Whoever ends it, and whatever the dead worker's job did meanwhile: the oldest counts.
     named = {op_id: int(json.loads(result)["version"]) for op_id, _, result in trained}
     assert named == {op_id: oldest[op_id] for op_id in named}
-    assert [attempt for _, attempt, _ in trained if attempt > 1] == [2], "one was taken over"
+    assert any(attempt > 1 for _, attempt, _ in trained), "one was taken over"
     assert len(run.decisions("train")) == 1
     answering = {one["version"] for one in run.predictions}
     assert answering <= {BROKEN, *(str(version) for version in oldest.values())}

@@ -24,17 +24,18 @@ class RealOutcome(Outcome):
 
     def sql(self, query: str) -> Rows:
         """Rows of the workers' store."""
-        return _select(self.store_url, query)
+        return select(self.store_url, query)
 
     def registry(self, query: str) -> Rows:
         """Rows of the registry's own database."""
-        return _select(self.registry_url, query)
+        return select(self.registry_url, query)
 
     def notifications(self) -> Counter[tuple[str, str]]:
         """How often it was told of each (incident, status)."""
         return Counter((one.annotations["incident_id"], one.status) for one in self.told)
 
 
-def _select(url: str, query: str) -> Rows:
+def select(url: str, query: str) -> Rows:
+    """Rows of a database of the run."""
     with psycopg.connect(url, connect_timeout=10) as connection:
         return connection.execute(query.encode()).fetchall()

@@ -27,12 +27,12 @@ from tests.support.loop_outcome import read_topics
 from tests.support.loop_world import Script
 from tests.support.real_clients import AnyWorker
 from tests.support.real_kills import WORKERS, RealKill, RealKiller
-from tests.support.real_outcome import RealOutcome
+from tests.support.real_outcome import RealOutcome, select
 
 UNTIL = datetime(2013, 2, 18, tzinfo=UTC).timestamp()
 CHAMPION, BROKEN = "1", "2"
 RETRAIN_FROM = STREAM_FROM + 6 * DAY_S
-TRAIN_S, READY_S, RUN_S = 300.0, 120.0, 600.0
+TRAIN_S, READY_S, RUN_S = 300.0, 240.0, 1_200.0
 TOLD_MAX_S, RESEND_S = 60.0, 2.0
 
 POLICY = f"""\
@@ -92,7 +92,7 @@ def play(world: World, hook: Hook, kills: Sequence[RealKill]) -> RealOutcome | s
 
 
 def _fill_registry(world: World) -> None:
-    """January's champion is version 1, a broken one version 2."""
+    """January's champion is version 1; a broken one will be version 2."""
     children, folder = world.children, world.folder
     ports = Ports(mlflow=int(world.mlflow.url.rpartition(":")[2]), daemon=0)
     wait_for_mlflow(children, ports.mlflow)
@@ -102,14 +102,15 @@ def _fill_registry(world: World) -> None:
     script = Path(__file__).with_name("inverted_version.py")
     command = [sys.executable, str(script), str(EXAMPLES), str(folder / "january")]
     environment = {"MLFLOW_TRACKING_URI": world.mlflow.url, "DRIFTD_REGISTRY_NAME": MODEL}
+    # It is needed on the third day: until then the workers start beside it.
     children.start("broken", command, environment)
-    children.finish("broken", TRAIN_S)
-    children.stop("broken")
 
 
 def _play(world: World, hook: Hook, killer: RealKiller) -> RealOutcome:
     schedule = Schedule(load_flights(world.folder / "flights.feather"), STREAM_FROM, UNTIL, seed=0)
     daemon, port = _start(world)
+    world.children.finish("broken", TRAIN_S)
+    world.children.stop("broken")
     server = PredictClient(port)
     killer.start()
     try:
@@ -117,9 +118,8 @@ def _play(world: World, hook: Hook, killer: RealKiller) -> RealOutcome:
     finally:
         killer.stop()
         server.close()
-    url = world.postgres.url("driftd", driver="")
-    registry_url = world.postgres.url("mlflow", driver="")
-    _wait_until_told(hook)
+    store_url = world.postgres.url("driftd", driver="")
+    _wait_until_told(hook, store_url)
     exits = {name: _end(world, name) for name in (*WORKERS, "server")}
     ends, records = read_topics(world.kafka.bootstrap, TOPICS)
     return RealOutcome(
@@ -133,8 +133,8 @@ def _play(world: World, hook: Hook, killer: RealKiller) -> RealOutcome:
         unanswered=int(np.isnan(schedule.scores).sum()),
         killed=tuple(one.name for one in killer.done if one.hit),
         missed=tuple(one.name for one in killer.done if not one.hit),
-        store_url=url,
-        registry_url=registry_url,
+        store_url=store_url,
+        registry_url=world.postgres.url("mlflow", driver=""),
         told=hook.alerts(),
         kills=tuple(killer.done),
         exits=exits,
@@ -180,12 +180,14 @@ def _replay(world: World, schedule: Schedule, server: PredictClient, daemon: Any
     return replayer.progress
 
 
-def _wait_until_told(hook: Hook) -> None:
-    """Until every beginning has its end, and then so long that a repetition would be seen."""
+def _wait_until_told(hook: Hook, store_url: str) -> None:
+    """Until each beginning and each end has come, and then so long that a repetition would be seen."""
+    rows = select(store_url, "SELECT incident_id, state FROM incident")
+    wanted = {(incident, "firing") for incident, _ in rows}
+    wanted |= {(incident, "resolved") for incident, state in rows if state != "open"}
     deadline = time.monotonic() + TOLD_MAX_S
     while time.monotonic() < deadline:
-        told = {(one.annotations["incident_id"], one.status) for one in hook.alerts()}
-        if all((incident, "resolved") in told for incident, _ in told):
+        if wanted <= {(one.annotations["incident_id"], one.status) for one in hook.alerts()}:
             break
         time.sleep(0.1)
     time.sleep(2 * RESEND_S)
