@@ -91,6 +91,7 @@ class Heartbeat:
         daemon, store = self._daemon, self._daemon.store
         models = self._owned_models()
         self._models.set(len(models))
+        daemon.clock_ahead_s = store.workers.ahead_s()
         body: dict[str, Any] = {
             "version": self._version,
             "api": daemon.api,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from driftd.store.database import Database, put_all
 from driftd.store.schema import worker
@@ -51,6 +51,15 @@ class Workers:
         with self._database.reading() as connection:
             rows = connection.execute(select(worker).order_by(worker.c.worker)).mappings().all()
         return [WorkerRow(**{**row, "body": msgspec.json.decode(row["body"])}) for row in rows]
+
+    def ahead_s(self) -> float:
+        """How far our clock is ahead of the store's; 0 where the store has none of its own."""
+        with self._database.reading() as connection:
+            if connection.dialect.name != "postgresql":
+                return 0.0
+            before = self._database.now()
+            theirs = connection.execute(select(func.extract("epoch", func.clock_timestamp())))
+            return (before + self._database.now()) / 2 - float(theirs.scalar_one())
 
     def leave(self, name: str) -> None:
         """Forget a worker that has stopped in order."""

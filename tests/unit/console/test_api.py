@@ -245,3 +245,23 @@ def test_the_report_tells_quality_and_decisions(office: Office) -> None:
     assert "Brier skill" in page
     assert "promotions" in page
     assert "version 1 is champion by the registry" in page
+
+
+def test_a_policy_may_be_published_against_a_revision_only(office: Office) -> None:
+    body = {"text": f"{POLICY}owner: somebody\n", "by": "ci"}
+
+    late = office.client.post("/api/policies", json={**body, "expect": 7}, headers=TOKEN)
+    assert late.status_code == 409
+    assert "revision 1 is in force, not the expected revision 7" in late.json()["detail"]
+    done = office.client.post("/api/policies", json={**body, "expect": 1}, headers=TOKEN)
+    assert done.json() == {"revision": 2}
+
+
+def test_workers_are_listed(office: Office) -> None:
+    office.bench.store.workers.beat("w-1", "ingest", 1.0, {"lag": 3})
+
+    [worker] = office.client.get("/api/workers").json()
+
+    assert (worker["worker"], worker["role"], worker["alive"], worker["lag"]) == (
+        "w-1", "ingest", True, 3,
+    )  # fmt: skip

@@ -144,3 +144,12 @@ def test_a_control_topic_in_which_models_would_have_no_owner_is_told(
     assert one.not_ready()[0].startswith(told)
     # Nobody else steps those models, but a restart mends nothing.
     assert one.wrong() == ()
+
+
+def test_a_clock_that_is_off_is_a_notice(clock: Watch) -> None:
+    one = daemon(clock)
+    assert one.notices() == ()
+
+    one.clock_ahead_s = -4.6
+
+    assert one.notices() == ("the clock of w-1 is -5 s off the store's: leases need NTP",)
