@@ -14,8 +14,10 @@ def show_worker(daemon: Daemon) -> None:
     registry.register(WorkerCollector(lambda: _view(daemon)))
 
     def specs() -> dict[str, ModelSpec]:
-        if not daemon.has_schema:
-            raise UnreachableError("store: its tables are not there yet")
+        # A store that says nothing would hold the scrape until Prometheus gives up, and a worker
+        # that cannot be scraped looks dead; the heartbeat knows.
+        if daemon.store_trouble:
+            raise UnreachableError(daemon.store_trouble)
         return daemon.book.specs()
 
     registry.register(StoreCollector(daemon.store, specs, daemon.ownership.owns, metrics))
