@@ -1,5 +1,6 @@
 """Who is at work: signs of life in the store, and what people see of them."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,10 @@ def body(**more: Any) -> dict[str, Any]:
 
 def shown(store: Store, clock: Clock) -> str:
     """The table as a terminal shows it."""
-    console = Console(width=300, record=True, file=None, quiet=True)
-    console.print(workers_table(workers_view(store.workers.all(), clock.now)))
-    return console.export_text()
+    page = io.StringIO()
+    table = workers_table(workers_view(store.workers.all(), clock.now))
+    Console(width=300, file=page).print(table)
+    return page.getvalue()
 
 
 def test_a_living_a_waiting_and_a_dead_worker_are_told_apart(store: Store, clock: Clock) -> None:
@@ -81,9 +83,7 @@ def test_a_notice_is_shown_once_with_all_who_say_it(store: Store, clock: Clock) 
     assert notices_of(view) == ["fraud.yaml holds revision 1 (says a-1, b-1)"]
 
 
-def test_who_leaves_is_forgotten_at_once_and_who_was_killed_in_the_end(
-    store: Store, clock: Clock
-) -> None:
+def test_who_leaves_is_forgotten_at_once_and_who_was_killed_in_the_end(store: Store) -> None:
     store.workers.beat("left-1", "all", NOW, body())
     store.workers.beat("killed-1", "all", NOW, body())
 
