@@ -44,7 +44,9 @@ def main() -> None:
                 pip_requirements=["mlflow"],
             )
         for _ in range(versions):
-            client.create_model_version(MODEL, logged.model_uri, run.info.run_id)
+            client.create_model_version(
+                MODEL, logged.model_uri, run.info.run_id, model_id=logged.model_id
+            )
     client.set_registered_model_alias(MODEL, "champion", "1")
 
 
