@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -18,11 +19,13 @@ from stack.world import World
 from tests.support.loop_outcome import request_of
 from tests.support.real_kills import WORKERS, kills_of
 from tests.support.real_outcome import RealOutcome
-from tests.support.real_world import BROKEN, CHAMPION, play
+from tests.support.real_world import BROKEN, CHAMPION, OPEN_COMMANDS, play
 
 SEED = 3
+STANDSTILL_S = 600.0
+"""Training, evaluation and refit in a row, one of them twice, do not move the replay."""
 QUERIES_OF_OPEN_WORK = (
-    "SELECT op_id FROM outbox WHERE state IN ('new', 'running')",
+    OPEN_COMMANDS,
     "SELECT id FROM inbox",
     "SELECT id FROM partial",
 )
@@ -34,7 +37,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOutcome | s
     with Hook() as hook:
         world = World(tmp_path_factory.mktemp("real"), webhook=hook.url, clock="event")
         try:
-            yield play(world, hook, kills_of(SEED))
+            with patch("driftd.demo.replayer.STANDSTILL_MAX_S", STANDSTILL_S):
+                outcome = play(world, hook, kills_of(SEED))
+            yield outcome
         finally:
             world.stop()
 

@@ -34,6 +34,7 @@ CHAMPION, BROKEN = "1", "2"
 RETRAIN_FROM = STREAM_FROM + 6 * DAY_S
 TRAIN_S, READY_S, RUN_S = 300.0, 240.0, 1_200.0
 TOLD_MAX_S, RESEND_S = 60.0, 2.0
+OPEN_COMMANDS = "SELECT op_id FROM outbox WHERE state IN ('new', 'running')"
 
 POLICY = f"""\
 model: {MODEL}
@@ -181,13 +182,15 @@ def _replay(world: World, schedule: Schedule, server: PredictClient, daemon: Any
 
 
 def _wait_until_told(hook: Hook, store_url: str) -> None:
-    """Until each beginning and each end has come, and then so long that a repetition would be seen."""
+    """Until each beginning and each end has come and no command is left, and then so long that a
+    repetition would be seen."""
     rows = select(store_url, "SELECT incident_id, state FROM incident")
     wanted = {(incident, "firing") for incident, _ in rows}
     wanted |= {(incident, "resolved") for incident, state in rows if state != "open"}
     deadline = time.monotonic() + TOLD_MAX_S
     while time.monotonic() < deadline:
-        if wanted <= {(one.annotations["incident_id"], one.status) for one in hook.alerts()}:
+        told = {(one.annotations["incident_id"], one.status) for one in hook.alerts()}
+        if wanted <= told and not select(store_url, OPEN_COMMANDS):
             break
         time.sleep(0.1)
     time.sleep(2 * RESEND_S)
