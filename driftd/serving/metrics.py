@@ -37,7 +37,7 @@ class State:
 class Metrics:
     """All that is counted here. `read` gives the state that is only looked at when scraped."""
 
-    def __init__(self, model: str = "") -> None:
+    def __init__(self, model: str) -> None:
         """``model`` stands on every series: one server answers for one model."""
         # A gauge beside each counter with the time of its birth: nobody asks for it.
         disable_created_metrics()  # type: ignore[no-untyped-call]

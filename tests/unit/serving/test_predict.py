@@ -52,7 +52,7 @@ class Stage:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.faults: dict[str, list[Exception]] = {"1": [], "2": []}
-        self.metrics = Metrics()
+        self.metrics = Metrics("delay")
         self.switch = Switch("delay", self._start)
         events = Events(self, "delay")
         self.shadows = Shadows(self.switch.fleet, events, self.metrics)
@@ -156,7 +156,7 @@ def test_every_live_answer_has_its_shadow() -> None:
             assert shadow["features"]
         # A shadow is no live answer.
         live = sum(answer["version"] == "2" for answer in answers)
-        assert f'predictions_total{{variant="challenger",version="2"}} {live}.0' in (
+        assert f'predictions_total{{model="delay",variant="challenger",version="2"}} {live}.0' in (
             stage.metrics.render().decode()
         )
 
@@ -244,7 +244,9 @@ def test_shadows_are_dropped_and_counted_when_there_is_no_room(
         await stage.call(instances=[{"x": 1}] * 3, subject="s")
 
         assert [event["variant"] for event in stage.events] == ["champion"] * 3
-        assert 'shadow_dropped_total{version="2"} 3.0' in stage.metrics.render().decode()
+        assert (
+            'shadow_dropped_total{model="delay",version="2"} 3.0' in stage.metrics.render().decode()
+        )
 
     play(story)
 
