@@ -141,8 +141,9 @@ class Chaos:
 
     def _widen(self) -> None:
         topic, count = self.workers.events, PARTITIONS + MORE_PARTITIONS
-        futures = self.kafka.admin().create_partitions([NewPartitions(topic, count)])
-        futures[topic].result(30)
+        # Its answers die with the client.
+        admin = self.kafka.admin()
+        admin.create_partitions([NewPartitions(topic, count)])[topic].result(60)
         self.workers.partitions = count
         self.done["partitions added"] = MORE_PARTITIONS
 
