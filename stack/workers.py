@@ -55,10 +55,11 @@ class Workers:
     def create_topics(self) -> None:
         """All topics that a worker needs."""
         own = self.own_topics()
-        counts = {topic: 1 for kind, topic in own.items() if kind != "control"}
+        single = {own[kind]: 1 for kind in ("decisions", "dead_letters")}
         self.kafka.create_topics(
-            {own["control"]: CONTROL_PARTITIONS, self.events: self.partitions, **counts}
+            {own["control"]: CONTROL_PARTITIONS, self.events: self.partitions, **single}
         )
+        self.kafka.create_topics({own["traffic"]: 1}, config={"cleanup.policy": "compact"})
 
     def policies(self, worker: str) -> Path:
         """The directory that a worker watches: its own copy."""

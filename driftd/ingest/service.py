@@ -138,13 +138,7 @@ class Ingest:
         settings, store = self._settings, self._store.ingest
         event_clock = settings.clock == "event"
         scout = self._scout = Scout(probe, store, lambda: self._plans, event_clock=event_clock)
-        raw = settings.ingest.dead_letters == "raw"
-        letters = self._letters = DeadLetters(
-            producer,
-            settings.topics.dead_letters,
-            raw=raw,
-            count=lambda outcome, n: self._metrics.dead_letters.labels(outcome).inc(n),
-        )
+        letters = self._letters = self._dead_letters(producer)
         loop = self._loop = PollLoop(
             settings,
             store,
@@ -180,6 +174,15 @@ class Ingest:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._loop = self._scout = None
+
+    def _dead_letters(self, producer: AIOKafkaProducer) -> DeadLetters:
+        settings = self._settings
+        return DeadLetters(
+            producer,
+            settings.topics.dead_letters,
+            raw=settings.ingest.dead_letters == "raw",
+            count=lambda outcome, n: self._metrics.dead_letters.labels(outcome).inc(n),
+        )
 
     async def _refresh(self, scout: Scout) -> None:
         while True:
