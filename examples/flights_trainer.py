@@ -84,6 +84,7 @@ def register(
             # by itself takes 7 s.
             serialization_format="cloudpickle",
             pip_requirements=[f"scikit-learn=={sklearn.__version__}", f"pandas=={pd.__version__}"],
+            # The columns' names and types, and no input example: that would be rows of real people.
             signature=ModelSignature(inputs=Schema(inputs)),
         )
     # Version and tags in one call: no moment in which the version is there and nobody's.

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
@@ -97,6 +98,23 @@ def test_the_bot_cannot_delete(guarded: Guarded, registry: Registry, name: str) 
             with pytest.raises(MlflowException, match="403"):
                 refused()  # type: ignore[no-untyped-call]
     assert registry.aliases(name) == {"champion": "1"}
+
+
+def test_what_a_person_deletes_is_missing_and_its_alias_can_be_given_back(
+    guarded: Guarded, registry: Registry, name: str
+) -> None:
+    registry.move_champion(move(name, "", "1", ""))
+    registry.move_champion(move(name, "1", "2", "1"))
+    with guarded.acting("admin") as admin:
+        admin.delete_model_version(name, "2")
+    assert registry.aliases(name) == {"previous": "1"}
+    assert registry.missing(name, ["1", "2"]) == ("2",)
+    back = move(name, "2", "1", "")
+    with pytest.raises(RefusedError, match="names no version"):
+        registry.move_champion(back)
+    tags = {**back.tags, "2": {"driftd.state": "rolled_back"}}
+    registry.move_champion(msgspec.structs.replace(back, fills=True, tags=tags))
+    assert registry.aliases(name) == {"previous": "1", "champion": "1"}
 
 
 def test_a_wrong_password_is_waited_out_and_says_where_the_right_one_belongs(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -91,6 +92,18 @@ class RegistryContract:
             registry.move_champion(move(name, "1", "2", "1"))
         assert registry.aliases(name) == {"champion": "4"}
         assert "driftd.state" not in registry.tags(name, "2")
+
+    def test_an_alias_that_names_nothing_is_set_only_on_demand(
+        self, registry: Registry, name: str
+    ) -> None:
+        command = move(name, "3", "2", "77")
+        with pytest.raises(RefusedError, match="names no version; version 3 was expected"):
+            registry.move_champion(command)
+        assert registry.aliases(name) == {}
+        # A way back that was deleted is no way back, and costs nothing of the move.
+        done = registry.move_champion(msgspec.structs.replace(command, fills=True))
+        assert done == {"champion": "2", "previous": ""}
+        assert registry.missing(name, ["2", "77"]) == ("77",)
 
     def test_a_version_that_does_not_exist_moves_nothing(
         self, registry: Registry, name: str
