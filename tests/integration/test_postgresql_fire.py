@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -86,7 +86,7 @@ def test_nothing_is_lost_or_doubled_under_fire(url: str) -> None:
             assert [one.role for one in writers if one.process.poll() is not None] == []
             time.sleep(0.1)
         before = progress(url)
-        until(lambda: progress(url) > before, "they still are")
+        until(lambda: progress(url) > before, "they still are", url)
     finally:
         for writer in writers:
             writer.kill()
@@ -106,6 +106,11 @@ CUT = (
     "WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5"
 )
 
+SESSIONS = (
+    "SELECT pid, state, wait_event, pg_blocking_pids(pid), left(query, 80), now() - xact_start "
+    "FROM pg_stat_activity WHERE datname = current_database()"
+)
+
 
 def progress(url: str) -> int:
     [(total,)] = execute(url, "SELECT COALESCE(SUM(next_offset), 0)::bigint FROM position")
@@ -113,12 +118,12 @@ def progress(url: str) -> int:
     return total
 
 
-def until(is_so: object, what: str) -> None:
+def until(is_so: Callable[[], bool], what: str, url: str = "") -> None:
     for _ in range(1_200):
-        if is_so():  # type: ignore[operator]
+        if is_so():
             return
         time.sleep(0.05)
-    raise AssertionError(what)
+    raise AssertionError(f"{what}; sessions: {execute(url, SESSIONS) if url else ''}")
 
 
 def play(url: str) -> bool:
