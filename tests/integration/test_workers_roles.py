@@ -71,10 +71,11 @@ def test_one_reads_and_another_decides(workers: Workers, tmp_path: Path) -> None
         lambda: workers.sql(panes, model=MODEL)[0][0] == EVENTS, "the panes are closed", "decider"
     )
     assert counted(workers) == broker_says(workers) == EVENTS
+    # Each says what it owns with its next sign of life.
+    workers.until(lambda: workers.row("decider").get("models") == [MODEL], "it owns", "decider")
     reader, decider = workers.row("reader"), workers.row("decider")
     assert (reader["role"], decider["role"]) == ("ingest", "control")
     assert (reader["models"], reader["control_partitions"]) == ([], [])
-    assert decider["models"] == [MODEL]
     assert decider["control_partitions"] == list(range(CONTROL_PARTITIONS))
     assert decider["source_partitions"] == 0
     assert workers.metric("reader", "driftd_worker_info", role="ingest") == 1
