@@ -1,6 +1,7 @@
 """Candidates from other pipelines: those that cannot serve are refused before a request reaches them."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -8,13 +9,17 @@ from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from agents.commands import MarkChallenger
 from driftd.clients.registry import Registry
+from driftd.clients.steps import make_client
 from driftd.control.executor import Ended
 from driftd.control.handlers import Challenger, World
 from driftd.data.archive import Archive
+from driftd.data.evaluate import Scorer
+from driftd.data.fitness import Fitness, fitness
 from driftd.data.samples import PENDING
 from driftd.errors import RefusedError, UnreachableError
 from driftd.sections import MlflowSettings
@@ -149,3 +154,41 @@ def test_a_version_that_does_not_exist_is_refused_and_a_server_that_is_away_is_n
     daemon.registry = Registry("http://127.0.0.1:9", deadline_s=60)
     with pytest.raises(UnreachableError):
         daemon.mark(versions["good"])
+
+
+def test_the_example_trainer_logs_no_row_of_a_person_and_what_it_makes_can_serve(
+    mlflow_url: str, tmp_path: Path
+) -> None:
+    distances = [4711.25, *(float(at) for at in range(799))]
+    labels = pa.array([0, 1] * 400, pa.int8())
+    rows = pa.table({"distance": distances, "carrier": ["UA", "AA"] * 400, "label": labels})
+    pq.write_table(rows, tmp_path / "train.parquet")
+    columns = {"columns": {"distance": "number", "carrier": "text"}}
+    (tmp_path / "manifest.json").write_text(json.dumps(columns), encoding="utf-8")
+    told = {
+        "MLFLOW_TRACKING_URI": mlflow_url,
+        "DRIFTD_REGISTRY_NAME": "example",
+        "DRIFTD_OP_ID": "an-op",
+        "DRIFTD_DATA": str(tmp_path),
+        "OMP_NUM_THREADS": "1",
+    }
+    make_client(mlflow_url).create_registered_model("example")
+    trainer = Path(__file__).parents[2] / "examples" / "flights_trainer.py"
+    trained = subprocess.run(
+        [sys.executable, str(trainer)],
+        env={**os.environ, **told}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    version = Registry(mlflow_url, deadline_s=60).version_by_op_id("example", "an-op")
+    assert version == "1"
+    fetch = ["artifacts", "download", "-u", "models:/example/1", "-d", str(tmp_path / "files")]
+    subprocess.run([sys.executable, "-m", "mlflow", *fetch], env={**os.environ, **told}, check=True)
+    files = tmp_path / "files"
+    names = {file.name for file in files.rglob("*") if file.is_file()}
+    assert "MLmodel" in names
+    assert not [name for name in names if "example" in name]
+    (described,) = files.rglob("MLmodel")
+    assert "4711.25" not in described.read_text(encoding="utf-8")
+    scorer = Scorer(registry_name="example", tracking_uri=mlflow_url, timeout_s=120)
+    asked: list[dict[str, object]] = [{"distance": 900, "carrier": None}, {"carrier": "new"}]
+    assert fitness(scorer, version, asked) == Fitness(answered=2)
