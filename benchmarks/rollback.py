@@ -40,6 +40,7 @@ model: {MODEL}
 mode: auto
 labels: {{arrive_within: 1h, positive: "1"}}
 clock: {{pane: 10s, lateness: 1s, idle: 2s}}
+retrain: {{trainer: tabular}}
 canary:
   steps: [{{weight: 50%, for: 1h}}]
   judge: [{{metric: error_rate, roll_back_above: 1.2x, promote_below: 2x}}]
