@@ -72,7 +72,7 @@ def test_nothing_is_lost_or_doubled_under_fire(url: str) -> None:
     writers = [Writer(role, url, seed) for seed, role in enumerate(ROLES)]
     kills = zombies = cuts = 0
     try:
-        until(lambda: progress(url) > 500, "the writers are at work")
+        until(lambda: progress(url) > 500, "the writers are at work", url)
         ends = time.monotonic() + FIRE_S
         while (now := time.monotonic()) < ends or not (kills and zombies and cuts):
             zombies += sum(writer.look(now) for writer in writers)
@@ -119,7 +119,8 @@ def progress(url: str) -> int:
 
 
 def until(is_so: Callable[[], bool], what: str, url: str = "") -> None:
-    for _ in range(1_200):
+    # A bound for what hangs: six processes that start on a busy machine may take minutes.
+    for _ in range(6_000):
         if is_so():
             return
         time.sleep(0.05)
