@@ -250,7 +250,7 @@ class RetentionSettings(Document):
     """How long what was counted and done is kept; what something open still needs stays longer.
 
     ``panes`` (with quality and replaced profiles) and ``archive`` are event time, ``decisions``
-    (with closed incidents and old revisions of policies), ``commands`` and ``requests`` wall time.
+    (with closed incidents), ``commands`` and ``requests`` wall time.
     ``commands`` and ``requests`` are what makes an effect that is asked for twice happen
     once.
     """

@@ -120,7 +120,6 @@ class Retention:
         busy = {model for model, need in needs.items() if need.busy}
         decided = now - keep.decisions_s
         yield "decision", lambda: prune.decisions(decided)
-        yield "policy", lambda: prune.policies(decided)
         yield "profile", lambda: prune.profiles(now - keep.panes_s)
         yield "outbox", lambda: prune.commands(now - keep.commands_s, busy)
         yield "request", lambda: prune.requests(now - keep.requests_s)

@@ -12,7 +12,6 @@ from driftd.store.schema import (
     model_state,
     outbox,
     pane,
-    policy,
     profile,
     quality,
     request,
@@ -29,7 +28,8 @@ class Pruning:
     counted.
 
     Kept whatever its age: what an open incident or an open rollout refers to, a model's current
-    policy and profile, the newest command of each kind.
+    profile, the newest command of each kind, and every revision of a policy: whether an old file
+    may be published rests on whether its content ever was.
     """
 
     def __init__(self, database: Database) -> None:
@@ -55,24 +55,6 @@ class Pruning:
         rollouts = select(model_state.c.model).where(model_state.c.rollout_open)
         old = and_(decision.c.wall_at < wall_before, loose, decision.c.model.not_in(rollouts))
         return self._batch(decision, old)
-
-    def policies(self, wall_before: float) -> int:
-        """Revisions that are neither the newest of their model nor the one its agents decided by."""
-        newer = policy.alias("newer")
-        replaced = (
-            select(1)
-            .where(newer.c.model == policy.c.model, newer.c.revision > policy.c.revision)
-            .exists()
-        )
-        used = (
-            select(1)
-            .where(
-                model_state.c.model == policy.c.model,
-                model_state.c.policy_revision == policy.c.revision,
-            )
-            .exists()
-        )
-        return self._batch(policy, and_(policy.c.wall_at < wall_before, replaced, ~used))
 
     def profiles(self, wall_before: float) -> int:
         """Reference profiles that a newer one of their model replaced."""

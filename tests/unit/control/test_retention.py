@@ -162,12 +162,13 @@ def test_everything_that_nothing_needs_goes_when_its_time_has_come(
 
     # The present of panes is what is closed, of the rest the wall: both are day 14.
     assert gone == {
-        "pane": 4, "quality": 4, "decision": 8, "policy": 1, "profile": 1, "outbox": 4, "request": 4,
+        "pane": 4, "quality": 4, "decision": 8, "profile": 1, "outbox": 4, "request": 4,
     }  # fmt: skip
     assert min(one.start for one in store.control.panes(M, 0.0, NOW * 2)) == NOW + 4 * DAY
     current = store.policies.current(M)
     assert current is not None
     assert current.digest == "b"
+    assert store.policies.revision_of(M, "a") == 1, "an old copy of a file is known as old for ever"
     assert prune(store, tmp_path) == {}, "it is nobody's turn"
     clock.at += 3_601.0
     assert prune(store, tmp_path, "another") == {
