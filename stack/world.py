@@ -24,6 +24,7 @@ TOPICS = {
     "driftd.dead_letters": 1,
 }
 SOURCES = ("predictions", "labels")
+TRAFFIC = "driftd.traffic"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 READY_S = 120.0
 
@@ -69,7 +70,9 @@ class World:
         )
         self.postgres.create("driftd")
         self.kafka.start()
-        self.kafka.create_topics(TOPICS)
+        self.kafka.create_topics({name: TOPICS[name] for name in TOPICS if name != TRAFFIC})
+        # A server that starts needs the newest routing, however old it is.
+        self.kafka.create_topics({TRAFFIC: TOPICS[TRAFFIC]}, {"cleanup.policy": "compact"})
         self.mlflow.start()
         self.alertmanager.start()
 
