@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ from driftd.errors import DriftdError
 
 _TERM_TIMEOUT_S = 15.0
 _LOG_TAIL_LINES = 15
+# Below those that systems give to connections: one of these could sit on the port of a server that
+# was killed and is to be started again.
+_PORTS = range(20_000, 32_000)
 # Children get what a process needs to run, one thread for linear algebra, and no secrets.
 # MLflow's telemetry changes the environment in a thread of its own while others read it.
 _SET = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -107,11 +111,12 @@ class Children:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on just now, drawn by chance."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def driftd_command(*arguments: str) -> list[str]:
