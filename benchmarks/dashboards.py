@@ -34,7 +34,7 @@ from driftd.demo.options import DAY_S
 from driftd.demo.replayer import Replayer
 from driftd.demo.schedule import Schedule
 from stack.hook import Hook
-from stack.play import WORKERS, start_prometheus
+from stack.play import WORKERS, prometheus_of, write_scrapes
 from stack.prometheus import Prometheus
 from stack.world import EXAMPLES, World
 
@@ -163,7 +163,10 @@ def start_all(world: World) -> tuple[str, Prometheus]:
         world.wait_for_worker(worker)
     port = json.loads(world.start_server(MODEL).read_text())["port"]
     server = f"http://127.0.0.1:{port}"
-    return server, start_prometheus(world, server)
+    write_scrapes(world, server)
+    prometheus = prometheus_of(world)
+    prometheus.start()
+    return server, prometheus
 
 
 def another_version(world: World) -> None:

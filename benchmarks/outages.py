@@ -8,6 +8,7 @@ every topic was counted once.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
@@ -22,8 +23,10 @@ import psycopg
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
-from driftd.demo.client import get_json
-from stack.play import WORKERS, Play, playing
+from driftd.clock import wall_now
+from driftd.demo.client import DaemonClient, get_json
+from driftd.demo.flights import MODEL
+from stack.play import POLICY, WORKERS, Play, playing
 from stack.services import answers, fetch
 from stack.world import SOURCES, TOPICS
 
@@ -31,12 +34,17 @@ SERVICES = ("kafka", "postgres", "mlflow", "s3", "alertmanager", "prometheus")
 WARM_UP_S, WAIT_S, POLL_S = 30.0, 240.0, 1.0
 # What it holds is in memory: stopped in order it would come back empty, so it hangs instead.
 HANG = frozenset({"s3"})
+# These are noticed by whoever stores a model.
+TRAINS = frozenset({"mlflow", "s3"})
+# Something burns all the time, so that Alertmanager is missed when it is away.
+BURNS = "    - {metric: request_rate, below: 1000000, over: 1m}\n"
 
 
 @dataclass(slots=True, kw_only=True)
 class Outage:
     """One service was away. ``told``: events of the workers' logs at level warning or above, and
-    how often; ``metrics``: series that changed only because of it."""
+    how often; ``gauges``: what was 0 in the meantime; ``counters``: those of trouble that grew;
+    ``trained``: what became of a training that was asked for when it began."""
 
     service: str
     down_s: float
@@ -46,7 +54,9 @@ class Outage:
     failed_requests: int = 0
     restarts: int = 0
     told: dict[str, int] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
+    gauges: list[str] = field(default_factory=list)
+    counters: dict[str, float] = field(default_factory=dict)
+    trained: list[str] = field(default_factory=list)
 
 
 def play_outage(play: Play, service: str, down_s: float) -> Outage:
@@ -56,6 +66,8 @@ def play_outage(play: Play, service: str, down_s: float) -> Outage:
     failed, starts = play.traffic.sent.failed_requests, restarts(play)
     one = play.prometheus if service == "prometheus" else play.world.services[service]
     print(f"{service}: away for {down_s:.0f} s", file=sys.stderr)
+    if service in TRAINS:
+        ask_training(play, service)
     if service in HANG:
         one.freeze()
     else:
@@ -65,6 +77,7 @@ def play_outage(play: Play, service: str, down_s: float) -> Outage:
         supervise(play)
         found.alive = found.alive and all(is_(play, worker, "health") for worker in WORKERS)
         found.ready = found.ready and all(is_(play, worker, "ready") for worker in WORKERS)
+        found.gauges = sorted({*found.gauges, *down(play)})
         time.sleep(POLL_S)
     if service in HANG:
         one.thaw()
@@ -76,7 +89,47 @@ def play_outage(play: Play, service: str, down_s: float) -> Outage:
     found.failed_requests = play.traffic.sent.failed_requests - failed
     found.restarts = restarts(play) - starts
     found.told = told(play, lines)
-    found.metrics = changed(before, metrics(play))
+    found.counters = changed(before, metrics(play))
+    if service in TRAINS:
+        found.trained = training_ended(play)
+    return found
+
+
+def ask_training(play: Play, service: str) -> None:
+    """Ask for a training, whose model has to go through the registry and its files."""
+    daemon = DaemonClient(play.world.ports[WORKERS[0]], MODEL)
+    wait(lambda: daemon.ask("retrain", "benchmark", {}, f"retrain-{service}"), "a wish", play)
+    wait(lambda: _stage(play) != "watching", "the training to begin", play)
+
+
+def training_ended(play: Play) -> list[str]:
+    """What the journal says of the newest training, once it has ended one way or the other."""
+    wait(lambda: _stage(play) not in {"training", "evaluating", ""}, "the training to end", play)
+    daemon = DaemonClient(play.world.ports[WORKERS[0]], MODEL)
+    lines = [one["what"] for one in (daemon.status(40) or {"decisions": []})["decisions"]]
+    newest = lines[: lines.index("train") + 1] if "train" in lines else lines
+    if _stage(play) != "watching":
+        daemon.ask("rollback", "benchmark", {}, f"rollback-{wall_now():.0f}")
+        wait(lambda: _stage(play) == "watching", "rest", play)
+    return newest[::-1]
+
+
+def _stage(play: Play) -> str:
+    pulse = DaemonClient(play.world.ports[WORKERS[0]], MODEL).pulse()
+    return str(pulse["stage"]) if pulse is not None else ""
+
+
+def down(play: Play) -> set[str]:
+    """The gauges of reachability that are 0 just now."""
+    found = set()
+    for worker in WORKERS:
+        with contextlib.suppress(OSError):
+            text = fetch(f"http://127.0.0.1:{play.world.ports[worker]}/metrics")
+            for family in text_string_to_metric_families(text):
+                if family.name in {"driftd_outside_up", "driftd_store_up"}:
+                    found |= {
+                        f"{one.name}{one.labels or ''}" for one in family.samples if one.value == 0
+                    }
     return found
 
 
@@ -226,7 +279,8 @@ def values(play: Play, topic: str) -> list[bytes]:
 
 def run(folder: Path, services: list[str], down_s: float) -> dict[str, Any]:
     """All outages, then the truth."""
-    with playing(folder, day_s=20.0) as play:
+    policy = POLICY.replace("  rules:\n", f"  rules:\n{BURNS}")
+    with playing(folder, day_s=20.0, policy=policy) as play:
         wait(lambda: get_json(play.world.ports[WORKERS[0]], "/ready") is not None, "start", play)
         time.sleep(WARM_UP_S)
         outages = [play_outage(play, service, down_s) for service in services]

@@ -25,6 +25,8 @@ RULES = Path(__file__).parents[1] / "configs" / "prometheus" / "rules"
 MARKER = ".driftd-stack"
 WORKERS = ("worker-1", "worker-2")
 DAY_S = 60.0
+SCRAPES = "prometheus.json"
+QUERIES = {"answering": 'max(up{job="driftd-serve"})'}
 
 # A day of flights goes by in a minute, so what takes days elsewhere takes minutes here.
 POLICY = f"""\
@@ -39,6 +41,7 @@ watch:
     - {{metric: brier_skill, below: 0, over: 14m}}
     - {{metric: label_arrival, below: 70%, over: 2m}}
     - {{metric: error_rate, above: 5%, over: 1m, severity: critical}}
+    - {{query: answering, below: 1, over: 1m, severity: critical}}
 retrain:
   on: [quality]
   needs: {{labels_since_onset: 500}}
@@ -89,6 +92,8 @@ def playing(folder: Path, *, day_s: float = DAY_S, policy: str = POLICY) -> Iter
         hook = stack.enter_context(Hook())
         world = World(folder, webhook=hook.url)
         stack.callback(world.stop)
+        prometheus = prometheus_of(world)
+        world.settings = {"prometheus": {"url": prometheus.url, "queries": QUERIES}}
         world.start()
         world.put_policy(f"{MODEL}.yaml", policy)
         prepare_champion(folder / "live", world.mlflow.url)
@@ -98,7 +103,8 @@ def playing(folder: Path, *, day_s: float = DAY_S, policy: str = POLICY) -> Iter
             world.wait_for_worker(worker)
         port = json.loads(world.start_server(MODEL).read_text())["port"]
         server = f"http://127.0.0.1:{port}"
-        prometheus = start_prometheus(world, server)
+        write_scrapes(world, server)
+        prometheus.start()
         recorder = Recorder(world.kafka.bootstrap)
         stack.callback(recorder.close)
         schedule = live_schedule(folder / "live")
@@ -119,30 +125,26 @@ def playing(folder: Path, *, day_s: float = DAY_S, policy: str = POLICY) -> Iter
         )
 
 
-def start_prometheus(world: World, server: str) -> Prometheus:
-    """Prometheus with driftd's own rules, scraping every worker and the server each second."""
+def prometheus_of(world: World) -> Prometheus:
+    """A Prometheus that has its address and is not started: first it has to know what to scrape."""
+    return Prometheus(world.children, world.folder / "prometheus", world.folder / SCRAPES)
+
+
+def write_scrapes(world: World, server: str) -> None:
+    """Prometheus' configuration: driftd's own rules, every worker and the server each second."""
     workers = [f"127.0.0.1:{world.ports[name]}" for name in WORKERS]
-    config = world.folder / "prometheus.json"
-    config.write_text(
-        json.dumps(
-            {
-                "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-                "rule_files": [str(RULES / "*.yml")],
-                "alerting": {
-                    "alertmanagers": [
-                        {"static_configs": [{"targets": [_host(world.alertmanager.url)]}]}
-                    ]
-                },
-                "scrape_configs": [
-                    {"job_name": "driftd", "static_configs": [{"targets": workers}]},
-                    {"job_name": "driftd-serve", "static_configs": [{"targets": [_host(server)]}]},
-                ],
-            }
-        )
-    )
-    prometheus = Prometheus(world.children, world.folder / "prometheus", config)
-    prometheus.start()
-    return prometheus
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(RULES / "*.yml")],
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [_host(world.alertmanager.url)]}]}]
+        },
+        "scrape_configs": [
+            {"job_name": "driftd", "static_configs": [{"targets": workers}]},
+            {"job_name": "driftd-serve", "static_configs": [{"targets": [_host(server)]}]},
+        ],
+    }
+    (world.folder / SCRAPES).write_text(json.dumps(config))
 
 
 def main(

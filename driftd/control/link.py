@@ -34,6 +34,7 @@ class KafkaLink:
         self._seen = False
         self.trouble = "no broker was asked yet"
         """Why Kafka cannot be reached just now; empty while it can."""
+        self._away_since = steady_now()
         self.away_at = steady_now()
         """When Kafka was last seen away (``steady_now``)."""
 
@@ -107,10 +108,15 @@ class KafkaLink:
                 answered = await producer.client.force_metadata_update()
         except (KafkaError, TimeoutError):
             answered = False
-        if answered:
-            self.trouble = ""
-        else:
+        if not answered:
             self._is_away(f"no broker answers at kafka.bootstrap ({self._kafka.bootstrap})")
+            self._complaints.say("pulse", "wait for Kafka", why=self.trouble)
+        elif self.trouble:
+            log.info("reach Kafka again", away_s=round(steady_now() - self._away_since))
+            self._complaints.over("pulse")
+            self.trouble = ""
 
     def _is_away(self, why: str) -> None:
+        if not self.trouble:
+            self._away_since = steady_now()
         self.trouble, self.away_at = why, steady_now()
