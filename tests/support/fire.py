@@ -44,7 +44,7 @@ def prepare(url: str) -> None:
 def ingest(url: str, seed: int, more: Rounds, *, zombie: bool = False) -> None:
     """Believes to own some partitions at a time; others believe the same."""
     draw = random.Random(f"ingest {seed}")
-    with closing(open_store(url)) as store:
+    with closing(_opened(url)) as store:
         while more():
             mine = draw.sample(range(PARTITIONS), draw.randint(1, 4))
             try:
@@ -61,7 +61,7 @@ def ingest(url: str, seed: int, more: Rounds, *, zombie: bool = False) -> None:
 def control(url: str, seed: int, more: Rounds) -> None:
     """Believes to own the model: closes its buckets."""
     draw = random.Random(f"control {seed}")
-    with closing(open_store(url)) as store:
+    with closing(_opened(url)) as store:
         while more():
             # So that buckets wait together now and then, and partials are there to be merged.
             time.sleep(draw.choice([0.0, 0.0, 0.2]))
@@ -77,7 +77,7 @@ def control(url: str, seed: int, more: Rounds) -> None:
 def compact(url: str, seed: int, more: Rounds) -> None:
     """Merges partials all the time."""
     draw = random.Random(f"compact {seed}")
-    with closing(open_store(url)) as store:
+    with closing(_opened(url)) as store:
         while more():
             try:
                 for crowd in store.crowding.crowds(draw.randint(2, 5)):
@@ -109,6 +109,15 @@ def counted(store: Store) -> Counter[float]:
             for bucket, n in connection.execute(text(query)):
                 found[bucket] += int(n)
     return +found
+
+
+def _opened(url: str) -> Store:
+    while True:
+        try:
+            return open_store(url)
+        except UnreachableError:
+            # Its session was ended while it looked at the schema.
+            continue
 
 
 def _read(draw: random.Random, at: dict[int, int]) -> Flush:
