@@ -6,6 +6,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from driftd.errors import MistakeError
+from driftd.store.cursor import PlainCursor
 
 BUSY_TIMEOUT_MS = 10_000
 # A worker that is stopped inside its transaction must not hold a partition's row for ever.
@@ -99,6 +100,7 @@ def _postgresql(url: URL) -> Engine:
     mine = url.query.get("options", "")
     # What the URL says comes last and holds; what it leaves out is ours.
     connect["options"] = f"{POSTGRESQL_OPTIONS} {mine if isinstance(mine, str) else ' '.join(mine)}"
+    connect["cursor_factory"] = PlainCursor
     if "application_name" not in url.query:
         connect["application_name"] = "driftd"
     return create_engine(

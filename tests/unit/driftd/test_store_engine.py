@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, make_url, select, text, update
+from sqlalchemy import Connection, bindparam, make_url, select, text, update
 
 from driftd.errors import MistakeError, UnreachableError
 from driftd.store.database import Database
 from driftd.store.engine import make_engine
 from driftd.store.moves import Flush, Move
 from driftd.store.rows import PartialRow
-from driftd.store.schema import model_state
+from driftd.store.schema import flag, model_state, position
 from driftd.store.store import Store, open_store
 from stack.postgres import PASSWORD, Postgres
 from tests.support.databases import execute, postgresql_url, sqlite_url
@@ -145,14 +145,18 @@ def test_a_row_that_somebody_holds_is_waited_for_within_bounds(store: Store, url
     hasty.close()
 
 
-def test_a_zombie_that_wakes_up_in_its_transaction_has_written_nothing(url: str) -> None:
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_zombie_that_wakes_up_in_its_transaction_has_written_nothing(url: str, rows: int) -> None:
+    """After many rows as after one: what follows the last of them must not stop the server's timer."""
     zombie = Database(with_options(url, "-c idle_in_transaction_session_timeout=50ms"))
     asleep = "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction'"
 
     def work(connection: Connection) -> None:
-        connection.execute(text("INSERT INTO flag (name) VALUES ('before')"))
-        while execute(url, asleep):
-            pass
+        many = [{"name": f"before {n}"} for n in range(rows)]
+        connection.execute(flag.insert(), many)
+        for _ in range(1_000):
+            if not execute(url, asleep):
+                break
         connection.execute(text("INSERT INTO flag (name) VALUES ('after')"))
 
     with pytest.raises(UnreachableError):
@@ -191,6 +195,15 @@ def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(store: Store) 
     assert len(lost) == 1
     assert "deadlock detected" in lost[0]
     assert [store.control.model_row(name).revision for name in MODELS] == [1, 1]
+
+
+def test_many_rows_say_how_many_of_them_were_hit(store: Store) -> None:
+    store.ingest.discover({("t", n): 0 for n in range(3)}, listed={})
+    rows = [{"p": n} for n in range(5)]
+    with store.database.writing() as connection:
+        hit = update(position).where(position.c.partition == bindparam("p")).values(gap=1)
+        assert connection.execute(hit, rows).rowcount == 3
+        assert connection.execute(text("UPDATE position SET gap = 2")).rowcount == 3
 
 
 def test_a_view_of_several_statements_is_one_moment(store: Store) -> None:
