@@ -91,8 +91,8 @@ class Views:
         return [OutboxRow(**row) for row in self._all(query.order_by(outbox.c.seq), limit)]
 
     def records(self) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
-        """Records by topic, equal to the sum of its end offsets, and rejected ones by (topic,
-        reason); both from one moment."""
+        """Records by topic, and rejected ones by (topic, reason), both from one moment. Without
+        transactions, whose markers are no records, they equal the sum of its end offsets."""
         with self._database.reading() as connection:
             return _records(connection)
 
