@@ -104,7 +104,7 @@ def ask_training(play: Play, service: str) -> None:
 
 def training_ended(play: Play) -> list[str]:
     """What the journal says of the newest training, once it has ended one way or the other."""
-    wait(lambda: _stage(play) not in {"training", "evaluating", ""}, "the training to end", play)
+    wait(lambda: _stage(play) in {"watching", "canary"}, "the training to end", play)
     daemon = DaemonClient(play.world.ports[WORKERS[0]], MODEL)
     lines = [one["what"] for one in (daemon.status(40) or {"decisions": []})["decisions"]]
     newest = lines[: lines.index("train") + 1] if "train" in lines else lines
