@@ -36,8 +36,11 @@ WARM_UP_S, WAIT_S, POLL_S = 30.0, 240.0, 1.0
 HANG = frozenset({"s3"})
 # These are noticed by whoever stores a model.
 TRAINS = frozenset({"mlflow", "s3"})
-# Something burns all the time, so that Alertmanager is missed when it is away.
-BURNS = "    - {metric: request_rate, below: 1000000, over: 1m}\n"
+# Something burns all the time, so that Alertmanager is missed when it is away; Prometheus is asked.
+BURNS = """\
+    - {metric: request_rate, below: 1000000, over: 1m}
+    - {query: answering, below: 1, over: 1m, severity: critical}
+"""
 
 
 @dataclass(slots=True, kw_only=True)

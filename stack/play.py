@@ -26,7 +26,6 @@ MARKER = ".driftd-stack"
 WORKERS = ("worker-1", "worker-2")
 DAY_S = 60.0
 SCRAPES = "prometheus.json"
-QUERIES = {"answering": 'max(up{job="driftd-serve"})'}
 
 # A day of flights goes by in a minute, so what takes days elsewhere takes minutes here.
 POLICY = f"""\
@@ -41,7 +40,6 @@ watch:
     - {{metric: brier_skill, below: 0, over: 14m}}
     - {{metric: label_arrival, below: 70%, over: 2m}}
     - {{metric: error_rate, above: 5%, over: 1m, severity: critical}}
-    - {{query: answering, below: 1, over: 1m, severity: critical}}
 retrain:
   on: [quality]
   needs: {{labels_since_onset: 500}}
@@ -93,7 +91,8 @@ def playing(folder: Path, *, day_s: float = DAY_S, policy: str = POLICY) -> Iter
         world = World(folder, webhook=hook.url)
         stack.callback(world.stop)
         prometheus = prometheus_of(world)
-        world.settings = {"prometheus": {"url": prometheus.url, "queries": QUERIES}}
+        queries = {"answering": 'max(up{job="driftd-serve"})'}
+        world.settings = {"prometheus": {"url": prometheus.url, "queries": queries}}
         world.start()
         world.put_policy(f"{MODEL}.yaml", policy)
         prepare_champion(folder / "live", world.mlflow.url)

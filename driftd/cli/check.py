@@ -99,7 +99,10 @@ def _register_apply(app: typer.Typer) -> None:
         if report.mistakes:
             _print([report])
             raise typer.Exit(EXIT_MISTAKES)
-        body = {"text": report.text, "by": who(by), "expect": expect}
+        body: dict[str, Any] = {"text": report.text, "by": who(by)}
+        if expect is not None:
+            # Left out where it is not asked: a daemon of the version before does not know it.
+            body["expect"] = expect
         try:
             answer = call("POST", "/api/policies", api=api, body=body)
         except MovedOnError as error:
