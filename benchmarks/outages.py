@@ -219,7 +219,7 @@ def metrics(play: Play) -> dict[str, float]:
 
 def trouble(name: str, labels: dict[str, str]) -> bool:
     """Whether a counter speaks of something that did not work."""
-    words = ("fail", "error", "lost", "unreachable", "dropped", "retr", "postponed", "miss")
+    words = ("fail", "error", "lost", "unreachable", "dropped", "retries", "postponed", "miss")
     return any(word in f"{name} {' '.join(labels.values())}" for word in words)
 
 
