@@ -105,7 +105,8 @@ def test_with_one_of_two_away_people_are_told_once_and_so_is_the_operator(world:
 
 def test_an_end_that_came_while_both_were_away_still_arrives(world: World) -> None:
     metrics = Metrics()
-    send(world.urls, alert("later"))
+    # Both have to know that people were told: one that does not would keep the end to itself.
+    send_and_wait(world, alert("later"))
     until(lambda: world.told("later") == ["firing"], "it is told")
     for one in pair_of(world):
         one.stop()
