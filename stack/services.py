@@ -4,6 +4,7 @@ import os
 import signal
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from driftd.demo.children import Children
@@ -11,7 +12,7 @@ from driftd.demo.children import Children
 READY_S = 120.0
 
 
-class Service:
+class Service(ABC):
     """One server among ``children``. ``start`` returns when it is ready; it keeps its port over a
     restart, so that an outage can be played. Subclasses say what runs and when it is ready."""
 
@@ -20,17 +21,17 @@ class Service:
         self.name = name
         self.frozen = False
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
         """The program and its arguments."""
-        raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
         """What it gets beside the usual variables."""
         return {}
 
+    @abstractmethod
     def is_ready(self) -> bool:
         """Whether it answers."""
-        raise NotImplementedError
 
     @property
     def running(self) -> bool:
