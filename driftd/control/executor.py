@@ -18,6 +18,7 @@ import structlog
 from agents.commands import SIDE_KINDS, AnyCommand, PublishDecisions, SetTraffic
 from agents.events import Outcome
 from driftd.clock import wall_now
+from driftd.control.stopping import after
 from driftd.errors import OutsideError, RefusedError, UnreachableError
 from driftd.store.rows import OutboxRow
 from driftd.store.store import Store
@@ -88,7 +89,7 @@ class Executor:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``: claim, execute; then let go of what runs, for another worker to go on."""
-        waking = asyncio.create_task(_after(stop, self.wake))
+        waking = asyncio.create_task(after(stop, self.wake))
         try:
             while not stop.is_set():
                 await self._claim()
@@ -261,11 +262,6 @@ class Executor:
         self._complaints.say(
             row.op_id, "postpone command", op_id=row.op_id, kind=row.kind, wait_s=wait_s, why=why
         )
-
-
-async def _after(stop: asyncio.Event, act: Callable[[], None]) -> None:
-    await stop.wait()
-    act()
 
 
 def _turn(op_id: str) -> float:

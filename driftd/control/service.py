@@ -10,6 +10,7 @@ from driftd.clock import steady_now
 from driftd.control.doorbell import Doorbell, Ownership
 from driftd.control.executor import Executor
 from driftd.control.stepper import Stepper
+from driftd.control.stopping import after
 from driftd.errors import OutsideError
 from driftd.telemetry import Complaints, Metrics
 
@@ -62,7 +63,7 @@ class Control:
         """Until ``stop``. A model whose step fails is tried again; thirty in a row end the worker,
         so that the supervisor starts a fresh one. A store that is away is waited for."""
         self.last_step = steady_now()
-        waking = asyncio.create_task(_after(stop, self._doorbell.ring))
+        waking = asyncio.create_task(after(stop, self._doorbell.ring))
         try:
             due = steady_now()
             while not stop.is_set():
@@ -126,8 +127,3 @@ class Control:
         for done in self._looked.pop(model, ()):
             if not done.done():
                 done.set_result(None)
-
-
-async def _after(stop: asyncio.Event, act: Callable[[], None]) -> None:
-    await stop.wait()
-    act()
