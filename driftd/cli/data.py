@@ -22,7 +22,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Table = Annotated[
     Path,
     typer.Argument(
-        exists=True, dir_okay=False, readable=True, help="A .parquet, .csv or .tsv file."
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="A .parquet, .csv, .tsv, .jsonl or .ndjson file.",
     ),
 ]
 Out = Annotated[

@@ -1,6 +1,6 @@
 """A profile from a file that need not fit into memory: one pass for the cells, one for the counts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def profile_file(
     negative: str = "0",
     progress: Progress = lambda _: None,
 ) -> FileProfile:
-    """Read a CSV or Parquet file twice; ``progress`` hears the share that is done, 0..1.
+    """Read a file twice; ``progress`` hears the share that is done, 0..1.
 
     Raises ``MistakeError`` that names the column and what to do.
     """
@@ -48,10 +48,10 @@ def profile_file(
     chosen = _choose(path, columns, layouts, labels, progress)
     counted, first, last = Counted(chosen.layouts, labels), np.inf, -np.inf
     for batch in read_batches(path, columns.text):
-        score, label = _score(batch.rows, columns), _label(batch.rows, columns, positive)
+        score, label = scores_of(batch.rows, columns), labels_of(batch.rows, columns, positive)
         counted.add(batch.rows, score, label, columns.text)
-        time = columns.time or (TS if TS in batch.rows.column_names else None)
-        if time is not None:
+        time = columns.time or TS
+        if time in batch.rows.column_names:
             ts = seconds(batch.rows[time])
             ts = ts[np.isfinite(ts)]
             first, last = min(first, ts.min(initial=np.inf)), max(last, ts.max(initial=-np.inf))
@@ -69,10 +69,10 @@ def _choose(
 ) -> Chosen:
     """Cells from every ``stride``-th row, so many that at most ``SAMPLE_ROWS`` are held."""
     kept: list[pa.Table] = []
+    names: dict[str, None] = {}
     stride, held = 1, 0
     for batch in read_batches(path, columns.text):
-        if not kept:
-            _check(batch.rows, columns)
+        names.update(dict.fromkeys(batch.rows.column_names))
         kept.append(batch.rows.take(pa.array(np.arange(0, batch.rows.num_rows, stride))))
         held += kept[-1].num_rows
         if held > SAMPLE_ROWS:
@@ -81,30 +81,40 @@ def _choose(
         progress(batch.done / 2)
     if not held:
         raise MistakeError(f"{path.name} has no rows")
-    return choose(pa.concat_tables(kept), columns, layouts, labels=labels)
+    check_columns(names, columns)
+    # Batches of JSON lines hold what their own lines name, whole numbers or numbers.
+    whole = pa.concat_tables(kept, promote_options="permissive")
+    return choose(whole, columns, layouts, labels=labels)
 
 
-def _check(rows: pa.Table, columns: Columns) -> None:
+def check_columns(names: Iterable[str], columns: Columns) -> None:
+    """Raise ``MistakeError`` for an option that names a column which is not there."""
     named = {"--score": columns.score, "--label": columns.label, "--time": columns.time}
+    known = list(names)
     for option, name in named.items():
-        if name is not None and name not in rows.column_names:
-            raise MistakeError(
-                f"{option} {name}: no such column; there are {', '.join(rows.column_names)}"
-            )
+        if name is not None and name not in known:
+            raise MistakeError(f"{option} {name}: no such column; there are {', '.join(known)}")
 
 
-def _score(rows: pa.Table, columns: Columns) -> FloatArray | None:
+def scores_of(rows: pa.Table, columns: Columns) -> FloatArray | None:
+    """The scores of a batch, shape (rows,), NaN for none; None where no column is named."""
     if columns.score is None:
         return None
+    if columns.score not in rows.column_names:
+        return np.full(rows.num_rows, np.nan)
     score = feature(rows[columns.score])
     if not isinstance(score, np.ndarray):
         raise MistakeError(f"--score {columns.score}: its values are no numbers")
     return score
 
 
-def _label(rows: pa.Table, columns: Columns, positive: str | None) -> IntArray | None:
+def labels_of(rows: pa.Table, columns: Columns, positive: str | None) -> IntArray | None:
+    """The labels of a batch as 1 and 0, -1 for none yet, shape (rows,); None where they are of no
+    use: no column is named, or no score stands beside it."""
     if columns.label is None or columns.score is None:
         return None
+    if columns.label not in rows.column_names:
+        return np.full(rows.num_rows, -1)
     labels = label_column(rows[columns.label])
     known: IntArray = is_positive(labels, positive).astype(np.int64)
     return np.where(bools(pc.is_valid(labels)), known, -1)

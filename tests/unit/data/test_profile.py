@@ -137,7 +137,7 @@ def test_progress_goes_from_nothing_to_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("t.txt", "x\n1\n", r"give a \.parquet, \.csv or \.tsv file"),
+        ("t.txt", "x\n1\n", r"give a \.parquet, \.csv, \.tsv, \.jsonl or \.ndjson file"),
         ("t.csv", "x\n", "has no rows"),
         ("t.csv", "x,score\n1,0.5\n", "--label y: no such column; there are x, score"),
         ("t.csv", "x,y,score\n1,1,high\n", "--score score: its values are no numbers"),
