@@ -79,8 +79,19 @@ class CategoryLayout:
         """Count values into cells; ``None`` and NaN count as missing."""
         counts = np.zeros(self.size, np.int64)
         for name, n in _count(values).items():
-            counts[self.size - 1 if name is None else self._cells.get(name, self.unseen)] += n
+            counts[self._cell(name)] += n
         return counts
+
+    def cells(self, values: Sequence[Any]) -> IntArray:
+        """The cell of each value, shape (values,), for names that were counted elsewhere.
+
+        >>> CategoryLayout(("EWR", "JFK")).cells(["JFK", "XXX", None]).tolist()
+        [1, 3, 4]
+        """
+        return np.array([self._cell(_name(value)) for value in values], np.int64)
+
+    def _cell(self, name: str | None) -> int:
+        return self.size - 1 if name is None else self._cells.get(name, self.unseen)
 
     def label(self, cell: int) -> str:
         """The name of a cell, or ``other``, ``unseen``, ``missing``."""
