@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.contract import FloatArray, IntArray
 
@@ -52,7 +53,7 @@ def count(edges: FloatArray, values: Sequence[Any] | FloatArray) -> IntArray:
     >>> count(np.array([1.0, 2.0]), [0.5, 1.0, 1.5, 9.0, None]).tolist()
     [2, 1, 1, 1]
     """
-    numbers = to_floats(values)
+    numbers = _sortable(values)
     missing = int(np.isnan(numbers).sum())
     cells = len(edges) + 1
     counts = np.empty(cells + 1, np.int64)
@@ -66,6 +67,13 @@ def count(edges: FloatArray, values: Sequence[Any] | FloatArray) -> IntArray:
         counts[:-1] = np.diff(ranks, prepend=0, append=len(ordered))
     counts[-1] = missing
     return counts
+
+
+def _sortable(values: Sequence[Any] | FloatArray) -> NDArray[np.floating[Any]]:
+    # Numbers of 32 bits are sorted as they are, in half the time: each of them is a float64.
+    if isinstance(values, np.ndarray) and values.dtype.char == "f":
+        return values.ravel()
+    return to_floats(values)
 
 
 def label(edges: FloatArray, cell: int) -> str:

@@ -16,6 +16,7 @@ from detectors.quality import QualitySketch
 from detectors.sketches.category import CategoryLayout
 from detectors.sketches.numeric import NumericLayout
 from driftd.data.export import ID, LABEL, SUBJECT, TS
+from driftd.data.folding import fold_column
 
 # Columns of an export that are no features.
 RESERVED = frozenset({ID, SUBJECT, TS, LABEL})
@@ -122,25 +123,24 @@ class Counted:
         table: pa.Table,
         score: FloatArray | None = None,
         label: IntArray | None = None,
-        text: frozenset[str] = frozenset(),
     ) -> None:
         """Fold the rows of a table; ``score`` (NaN: none) and ``label`` (0, 1; -1: none yet) have
         shape (rows,)."""
         self._n += table.num_rows
         for name, layout in self._layouts.items():
             if name in table.column_names:
-                named = name in text or layout.kind == "category"
-                values = feature(table[name], text=named)
-                if values is not None:
-                    self._counts[name] += layout.fold(values)
+                counts = fold_column(layout, table[name])
+                if counts is not None:
+                    self._counts[name] += counts
         if score is None:
             return
         self._counts["@score"] += self._layouts["@score"].fold(score)
         answered = np.isfinite(score)
         said = score[answered] >= THRESHOLD
-        positive, negative = self._labels
-        names = [positive if one else negative for one in said]
-        self._counts["@prediction"] += self._layouts["@prediction"].fold(names)
+        names = pa.chunked_array([np.where(said, *self._labels)])
+        predicted = fold_column(self._layouts["@prediction"], names)
+        if predicted is not None:
+            self._counts["@prediction"] += predicted
         if label is not None:
             known = label[answered] >= 0
             fresh = QualitySketch.fold(

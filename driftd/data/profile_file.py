@@ -49,7 +49,7 @@ def profile_file(
     counted, first, last = Counted(chosen.layouts, labels), np.inf, -np.inf
     for batch in read_batches(path, columns.text):
         score, label = scores_of(batch.rows, columns), labels_of(batch.rows, columns, positive)
-        counted.add(batch.rows, score, label, columns.text)
+        counted.add(batch.rows, score, label)
         time = columns.time or TS
         if time in batch.rows.column_names:
             ts = seconds(batch.rows[time])
