@@ -116,7 +116,7 @@ class Counted:
         self._labels = labels
         self._counts = {name: np.zeros(layout.size, np.int64) for name, layout in layouts.items()}
         self._quality = QualitySketch.empty()
-        self._n = 0
+        self.n = 0
 
     def add(
         self,
@@ -126,7 +126,7 @@ class Counted:
     ) -> None:
         """Fold the rows of a table; ``score`` (NaN: none) and ``label`` (0, 1; -1: none yet) have
         shape (rows,)."""
-        self._n += table.num_rows
+        self.n += table.num_rows
         for name, layout in self._layouts.items():
             if name in table.column_names:
                 counts = fold_column(layout, table[name])
@@ -153,7 +153,7 @@ class Counted:
         finite = ts[np.isfinite(ts)]
         return Profile(
             version=version,
-            n=self._n,
+            n=self.n,
             since=float(finite.min()) if len(finite) else 0.0,
             until=float(finite.max()) if len(finite) else 0.0,
             streams={

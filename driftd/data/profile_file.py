@@ -1,5 +1,6 @@
 """A profile from a file that need not fit into memory: one pass for the cells, one for the counts."""
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,35 @@ def profile_file(
     Raises ``MistakeError`` that names the column and what to do.
     """
     labels = (positive or "1", negative)
-    chosen = _choose(path, columns, layouts, labels, progress)
-    counted, first, last = Counted(chosen.layouts, labels), np.inf, -np.inf
+    chosen = _choose(path, columns, layouts, labels, lambda done: progress(done / 2))
+    profile = count_file(
+        path,
+        columns,
+        chosen.layouts,
+        version=version,
+        positive=positive,
+        negative=negative,
+        progress=lambda done: progress(0.5 + done / 2),
+    )
+    return FileProfile(profile=profile, skipped=chosen.skipped)
+
+
+def count_file(
+    path: Path,
+    columns: Columns,
+    layouts: Mapping[str, Layout],
+    *,
+    version: str = "",
+    positive: str | None = None,
+    negative: str = "0",
+    progress: Progress = lambda _: None,
+) -> Profile:
+    """Read a file once and count it in the cells that are there; an absent column counts nothing."""
+    counted = Counted(layouts, (positive or "1", negative))
+    names: dict[str, None] = {}
+    first, last = np.inf, -np.inf
     for batch in read_batches(path, columns.text):
+        names.update(dict.fromkeys(batch.rows.column_names))
         score, label = scores_of(batch.rows, columns), labels_of(batch.rows, columns, positive)
         counted.add(batch.rows, score, label)
         time = columns.time or TS
@@ -55,9 +82,21 @@ def profile_file(
             ts = seconds(batch.rows[time])
             ts = ts[np.isfinite(ts)]
             first, last = min(first, ts.min(initial=np.inf)), max(last, ts.max(initial=-np.inf))
-        progress(0.5 + batch.done / 2)
+        progress(batch.done)
+    check_columns(names, columns)
+    if not counted.n:
+        raise MistakeError(f"{path.name} has no rows")
     span = np.array([first, last]) if np.isfinite(first) else np.empty(0)
-    return FileProfile(profile=counted.profile(version, span), skipped=chosen.skipped)
+    return counted.profile(version, span)
+
+
+def read_profile(path: Path) -> Profile:
+    """A profile that `driftd data profile` wrote, compressed or for people."""
+    data = path.read_bytes()
+    try:
+        return Profile.from_bytes(zlib.compress(data) if data[:1] == b"{" else data)
+    except ValueError as error:
+        raise MistakeError(f"{path}: {error}") from error
 
 
 def _choose(
@@ -78,7 +117,7 @@ def _choose(
         if held > SAMPLE_ROWS:
             kept = [table.take(pa.array(np.arange(0, table.num_rows, 2))) for table in kept]
             stride, held = stride * 2, sum(table.num_rows for table in kept)
-        progress(batch.done / 2)
+        progress(batch.done)
     if not held:
         raise MistakeError(f"{path.name} has no rows")
     check_columns(names, columns)
