@@ -8,8 +8,12 @@ from detectors.contract import Distance
 
 # Name in policies -> module and class under `detectors.distances`, in the order of the alphabet.
 PLACES = {
+    "chi_square": "chi_square.ChiSquare",
+    "jensen_shannon": "jensen_shannon.JensenShannon",
     "ks": "ks.KS",
     "psi": "psi.PSI",
+    "total_variation": "total_variation.TotalVariation",
+    "wasserstein": "wasserstein.Wasserstein",
 }
 
 

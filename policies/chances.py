@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from detectors.sequential.scalar import ScalarFit, expected_delay
+from policies.distance_chances import FEATURES, chance_of_distance
 from policies.metrics import METRICS, Metric
 from policies.specs import ModelSpec, RuleSpec
 from policies.traffic import Traffic
@@ -19,12 +20,8 @@ from policies.units import DAY_S, number_text, share_text
 MONTH_S = 30 * DAY_S
 # Where a rule compares with a value that only data knows, this one stands for it.
 GOOD_SHARE, BAD_SHARE = 0.90, 0.05
-# Cells of a stream, for PSI: those of a score, and a category of usual size.
-SCORE_CELLS, CATEGORY_CELLS = 256, 20
-# A model of usual size, for the budget's split: a stream and its missing share for each feature.
-FEATURES = 20
 # Sampling noise of a KS distance of n events: sd(D) ≈ 0.26 / sqrt(n) (Kolmogorov's law).
-KS_NOISE, KS_FLOOR = 0.26, 0.87
+KS_NOISE = 0.26
 PANE_EVENTS = 10_000
 FIRST_DECISION_PANES = 3
 
@@ -46,6 +43,8 @@ def chance_of(rule: RuleSpec, traffic: Traffic | None) -> Chance:
     metric = METRICS.get(rule.metric)
     if metric is None:
         return Chance(per_month=None, given="a query's noise is not known here")
+    if rule.metric == "request_rate":
+        return _fewer_requests(rule, traffic)
     if rule.comparison == "falling_for":
         days = round(rule.over_s / DAY_S)
         # One order in (days + 1)! is a fall all the way, whatever the metric's noise looks like.
@@ -68,10 +67,26 @@ def chance_of(rule: RuleSpec, traffic: Traffic | None) -> Chance:
     return Chance(per_month=probability * MONTH_S / rule.over_s, given=of)
 
 
+def _fewer_requests(rule: RuleSpec, traffic: Traffic | None) -> Chance:
+    """Requests that come independently, as many as usual: P(Poisson count is below the limit)."""
+    if traffic is None:
+        return Chance(per_month=None, given="it needs --events-per-day")
+    usual = traffic.events_per_day * rule.over_s / DAY_S
+    limit = rule.amount.value * rule.over_s
+    if rule.comparison == "worse_by":
+        change = rule.amount.value
+        limit = usual * (1 - change / 100 if rule.amount.unit == "%" else 1 / change)
+    fires = stats.poisson.sf(limit, usual)
+    if rule.comparison != "above":
+        fires = stats.poisson.cdf(ceil(limit) - 1, usual)
+    given = f"if {number_text(round(usual, 1))} requests a window come independently"
+    return Chance(per_month=float(fires) * MONTH_S / rule.over_s, given=given)
+
+
 def _window(rule: RuleSpec, metric: Metric, n: int) -> tuple[float, str] | None:
     """The probability that one window of n events fires, and the assumption."""
-    if metric.name in ("ks", "psi"):
-        return _distance(rule, metric.name, n)
+    if metric.of and not metric.against:
+        return chance_of_distance(rule, n)
     if metric.judged != "share":
         return None
     value = rule.amount.value / 100 if rule.amount.unit in ("%", "pp") else rule.amount.value
@@ -99,17 +114,13 @@ def _tail(n: int, limit: float, true: float, *, below: bool) -> float:
     return float(stats.binom.sf(floor(n * limit), n, true))
 
 
-def _distance(rule: RuleSpec, name: str, n: int) -> tuple[float, str]:
-    limit, a_stream = rule.amount.value, "" if rule.of else " on each stream"
-    if name == "ks":
-        # The effect has the sampling floor removed already.
-        chance = float(stats.kstwobign.sf(limit * sqrt(n) + KS_FLOOR))
-        return chance, f"by sampling alone{a_stream}"
-    # n PSI of the same distribution twice is about chi-square with K - 1 degrees; corrected by its
-    # mean, the limit lies n x limit above the mean.
-    cells = SCORE_CELLS if rule.of == "@score" else CATEGORY_CELLS
-    chance = float(stats.chi2.sf(cells - 1 + n * limit, cells - 1))
-    return chance, f"by sampling alone{a_stream}, {cells} cells"
+def is_budgeted(rule: RuleSpec) -> bool:
+    """Whether a rule gathers evidence over time: `sequential`, of a metric that has such evidence."""
+    metric = METRICS.get(rule.metric)
+    if rule.confidence != "sequential" or metric is None:
+        return False
+    moving = metric.unit == "ms" and rule.comparison == "worse_by"
+    return metric.needs_labels or (metric.judged == "share" and not moving)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

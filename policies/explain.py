@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from policies.chances import Budget, Chance, budget_of, chance_of
+from policies.chances import Budget, Chance, budget_of, chance_of, is_budgeted
 from policies.consequences import defaults_of, tell
 from policies.document import PolicyDocument
 from policies.lengths import Length, length_of
@@ -81,7 +81,7 @@ def explain_policy(
 
 
 def _rule(rule: RuleSpec, traffic: Traffic | None) -> RuleLine:
-    budgeted = rule.confidence == "sequential"
+    budgeted = is_budgeted(rule)
     chance = None if budgeted else chance_of(rule, traffic)
     return RuleLine(name=rule.name, severity=rule.severity, budgeted=budgeted, chance=chance)
 

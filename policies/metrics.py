@@ -79,15 +79,26 @@ def _latency(quantile: int) -> Metric:
     )
 
 
+_FAR = "how far a stream lies from its baseline, the sampling floor removed; without `of`, of all"
+# The one metric that is no size: it falls with every event, and no decision rests on it but a rule's.
+KS_P = Metric(
+    name="ks_p",
+    unit="share",
+    worse="down",
+    judged="scalar",
+    says="how likely a KS distance this large is if nothing changed and events are independent",
+    of=True,
+)
+
+
 def _distance(name: str) -> Metric:
-    return Metric(
-        name=name,
-        unit="number",
-        worse="up",
-        judged="scalar",
-        says="how far a stream lies from its baseline, the sampling floor removed",
-        of=True,
-    )
+    return Metric(name=name, unit="number", worse="up", judged="scalar", says=_FAR, of=True)
+
+
+def compares_names(name: str) -> bool:
+    """Whether a metric of a stream can be measured on names, as the predicted label is one."""
+    distance = DISTANCES.get("ks" if name == KS_P.name else name)
+    return distance is None or "category" in distance.kinds
 
 
 _METRICS = (
@@ -111,6 +122,7 @@ _METRICS = (
         ratio=True,
     ),
     _quality("f1", "down", "share", "the harmonic mean of precision and recall"),
+    KS_P,
     Metric(
         name="label_arrival",
         unit="share",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from policies.clashes import Clash, Platform, clash, unnamed
 from policies.document import RuleDocument
-from policies.metrics import METRICS, Metric, Unit
+from policies.metrics import KS_P, METRICS, Metric, Unit
 from policies.mistakes import Path, listed, nearest
 from policies.queries import QUERY_UNITS
 from policies.specs import Amount
@@ -12,6 +12,8 @@ from policies.units import DAY_S, amount_text, duration_text
 
 COMPARISONS = ("above", "below", "worse_by", "falling_for")
 FALLING_DAYS_MAX = 31
+# `ks` of the predicted label was accepted before; policies in force say it, and a notice tells.
+_NUMBERS_ONLY = ("ks_p", "wasserstein")
 # Which units a comparison may have, by the metric's own.
 _LEVEL_UNITS: Mapping[Unit, tuple[str, ...]] = {
     "share": ("", "%"),
@@ -118,9 +120,11 @@ def _shape(rule: RuleDocument, metric: Metric, comparison: str, path: Path) -> I
     if rule.of is not None and not metric.of:
         why = f"{metric.name} is of the whole model, not of a stream"
         yield clash((*path, "of"), why, (*path, "metric"), about="key")
-    if rule.of is None and metric.of and not metric.against:
-        why = f"is missing; {metric.name} of what? write a feature, score or prediction"
-        yield clash((*path, "of"), why, about="section")
+    if metric is KS_P:
+        yield from _p_value(rule, comparison, path)
+    if rule.of == "prediction" and metric.name in _NUMBERS_ONLY:
+        why = f"the predicted label is a name, and {metric.name} is of numbers; write psi"
+        yield clash((*path, "of"), why, (*path, "metric"))
     if rule.confidence == "sequential" and rule.min_events is not None:
         why = "sequential evidence counts every event; min_events is for point rules"
         yield clash((*path, "min_events"), why, (*path, "confidence"), about="key")
@@ -140,6 +144,15 @@ def _shape(rule: RuleDocument, metric: Metric, comparison: str, path: Path) -> I
         yield clash((*path, "confidence"), why, (*path, "falling_for"))
 
 
+def _p_value(rule: RuleDocument, comparison: str, path: Path) -> Iterator[Clash]:
+    if comparison != "below":
+        why = f"{KS_P.name} is small when something changed; use below"
+        yield clash((*path, comparison), why, (*path, "metric"), about="key")
+    if rule.confidence == "sequential":
+        why = f"{KS_P.name} gathers no evidence over time; watch.drift does that with ks"
+        yield clash((*path, "confidence"), why, (*path, "metric"))
+
+
 def _reference(rule: RuleDocument, metric: Metric, path: Path) -> Iterator[Clash]:
     """`than`: only beside worse_by, and only a reference that knows the metric."""
     than = (*path, "than")
@@ -148,6 +161,8 @@ def _reference(rule: RuleDocument, metric: Metric, path: Path) -> Iterator[Clash
             yield clash(
                 than, "belongs to worse_by; above and below compare with a number", about="key"
             )
+        return
+    if metric is KS_P:
         return
     if not metric.against:
         why = f"{metric.name} is itself a distance from the baseline; use above"

@@ -5,6 +5,7 @@ from math import nan, sqrt
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import kolmogorov
 
 from detectors.contract import Effect, FloatArray, IntArray, Layout
 
@@ -29,6 +30,8 @@ class KS:
     >>> effect = KS().measure(layout, np.array([0.5, 0.5, 0.0]), np.array([0, 50, 50, 3]), m=0)
     >>> effect.raw, round(effect.value, 3), effect.n, effect.where
     (0.5, 0.413, 100, '(-inf, 1.0]')
+    >>> KS().p_value(layout, np.array([0.5, 0.5, 0.0]), np.array([45, 55, 0, 0]), m=0) > 0.9
+    True
     """
 
     name: ClassVar[str] = "ks"
@@ -46,3 +49,24 @@ class KS:
         floor = FLOOR * sqrt(1 / n + (1 / m if m else 0.0))
         where = layout.label(cell)
         return Effect(distance=self.name, value=raw - floor, raw=raw, n=n, m=m, where=where)
+
+    def p_value(self, layout: Layout, normal: FloatArray, current: IntArray, *, m: int) -> float:
+        """P(``raw`` at least this large) if nothing changed and events are independent.
+
+        Kolmogorov's law of raw sqrt(n m / (n + m)), for large n; an unknown ``m`` (0) counts as
+        infinitely many. With ties or few cells it is too large, never too small. It falls with
+        every event that comes, however little has changed: no decision rests on it, except in a
+        rule that asks for it (``ks_p``).
+        """
+        effect = self.measure(layout, normal, current, m=m)
+        both = effect.n * m / (effect.n + m) if m else float(effect.n)
+        return float(kolmogorov(effect.raw * sqrt(both)))
+
+    def measure_rows(self, normal: FloatArray, present: IntArray, m: IntArray) -> FloatArray:
+        """``value`` of T panes at once, shape (T,); ``normal`` and ``present`` (T, K), ``m`` (T,)."""
+        n = present.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gaps = np.abs(np.cumsum(present, axis=1) / n[:, None] - np.cumsum(normal, axis=1))
+            floor = FLOOR * np.sqrt(1 / n + np.where(m > 0, 1 / m, 0.0))
+            values: FloatArray = np.where(n > 0, gaps.max(axis=1) - floor, nan)
+        return values

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import Effect, FloatArray, IntArray, Layout
+from detectors.distances.grouping import equal_mass, furthest, groups_of, summed
 
-GROUPS_MIN, GROUPS_MAX = 5, 20
-EVENTS_PER_GROUP = 20
-EXPECTED_MIN = 5.0
+# What scorecards, and the limits .1 and .2 or .25 that everybody quotes, are made with.
+CUSTOMARY_GROUPS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,10 @@ class PSI:
     names that expect fewer than 5 events into one group (``unseen`` stays alone). Half a count goes
     into every group: it keeps the logarithm finite and fades as the pane grows; replacing an empty
     group by a tiny constant makes PSI 14 for 100 values that did not change at all.
-    ``value`` = raw - (K - 1)(1/n + 1/m), the mean of ``raw`` without any change; negative values
-    are kept so that the learned mean is right. Source: Lewis 1994; floor: Yurdakul 2018.
+    ``value`` = that sum - (K - 1)(1/n + 1/m), its mean without any change; negative values are kept
+    so that the learned mean is right. ``raw``, for display, is the customary PSI that other tools
+    print: over the normal deciles (names: the same groups), nothing removed. Without any change it
+    is .09 on average for 100 events and .009 for 1,000. Source: Lewis 1994; floor: Yurdakul 2018.
 
     >>> from detectors.sketches.category import CategoryLayout
     >>> layout = CategoryLayout(("a", "b"))
@@ -44,33 +46,22 @@ class PSI:
         n = int(present.sum())
         if n == 0 or not normal.sum() > 0:
             return Effect(distance=self.name, value=nan, raw=nan, n=n, m=m)
-        named = layout.kind == "category"
-        group = _rare_together(normal, n) if named else _equal_mass(normal, n)
-        size = int(group.max()) + 1
-        # An unknown m counts as infinite; its empty groups get half an event of a pane like this.
-        behind = m or n
-        p = (np.bincount(group, normal, size) * behind + 0.5) / (behind + 0.5 * size)
-        q = (np.bincount(group, present, size) + 0.5) / (n + 0.5 * size)
-        parts = (q - p) * np.log(q / p)
-        raw = float(parts.sum())
-        floor = (size - 1) * (1 / n + (1 / m if m else 0.0))
-        moved = np.abs(present / n - normal)
-        cell = int(np.argmax(np.where(group == int(np.argmax(parts)), moved, -1.0)))
-        where = layout.label(cell)
-        return Effect(distance=self.name, value=raw - floor, raw=raw, n=n, m=m, where=where)
+        group = groups_of(layout, normal, n)
+        parts = _parts(group, normal, present, m)
+        value = float(parts.sum()) - (len(parts) - 1) * (1 / n + (1 / m if m else 0.0))
+        tenths = group if layout.kind == "category" else equal_mass(normal, CUSTOMARY_GROUPS)
+        raw = float(_parts(tenths, normal, present, m).sum())
+        where = layout.label(furthest(parts, group, np.abs(present / n - normal)))
+        return Effect(distance=self.name, value=value, raw=raw, n=n, m=m, where=where)
 
 
-def _equal_mass(normal: FloatArray, n: int) -> NDArray[np.int64]:
-    """Group of each cell, by where the middle of its mass lies; a heavy cell stands alone."""
-    groups = min(max(n // EVENTS_PER_GROUP, GROUPS_MIN), GROUPS_MAX)
-    middle = np.cumsum(normal) - normal / 2
-    group = np.minimum((middle * groups).astype(np.int64), groups - 1)
-    return np.unique(group, return_inverse=True)[1].astype(np.int64)
-
-
-def _rare_together(normal: FloatArray, n: int) -> NDArray[np.int64]:
-    """Group of each cell; those that expect few events share one, the last (``unseen``) does not."""
-    alone = normal * n >= EXPECTED_MIN
-    alone[-1] = True
-    group = np.where(alone, np.cumsum(alone) - 1, int(alone.sum()))
-    return np.unique(group, return_inverse=True)[1].astype(np.int64)
+def _parts(group: NDArray[np.int64], normal: FloatArray, present: FloatArray, m: int) -> FloatArray:
+    """What each group adds to the sum."""
+    p, q = summed(group, normal), summed(group, present)
+    size, n = len(p), float(q.sum())
+    # An unknown m counts as infinite; its empty groups get half an event of a pane like this.
+    behind = m or n
+    p = (p * behind + 0.5) / (behind + 0.5 * size)
+    q = (q + 0.5) / (n + 0.5 * size)
+    parts: FloatArray = (q - p) * np.log(q / p)
+    return parts

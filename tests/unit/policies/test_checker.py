@@ -91,9 +91,25 @@ RULE_KEYS = {
         "metric: psi, of: score, worse_by: 5%, than: training",
         "worse_by: psi is itself a distance from the baseline; use above",
     ),
-    "a distance is of some stream": (
-        "metric: psi, above: 0.2",
-        "of: is missing; psi of what? write a feature, score or prediction",
+    "a p-value is a comparison already": (
+        "metric: ks_p, of: score, worse_by: 5%, than: training",
+        "worse_by: ks_p is small when something changed; use below",
+    ),
+    "a large p-value is no news": (
+        "metric: ks_p, above: 0.01",
+        "above: ks_p is small when something changed; use below",
+    ),
+    "a p-value is no evidence over time": (
+        "metric: ks_p, below: 0.01, confidence: sequential",
+        "confidence: ks_p gathers no evidence over time; watch.drift does that with ks",
+    ),
+    "names have no order": (
+        "metric: wasserstein, of: prediction, above: 0.2",
+        "of: the predicted label is a name, and wasserstein is of numbers; write psi",
+    ),
+    "no p-value above one": (
+        "metric: ks_p, below: 110%",
+        "below: ks_p is a share of 1 and never below 110%",
     ),
     "by without falling_for": (
         "metric: accuracy, below: 90%, by: 1pp",

@@ -4,8 +4,12 @@ from dataclasses import replace
 from math import isinf
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
+from detectors.catalog import DISTANCES
+from detectors.sketches.numeric import NumericLayout
 from driftd.yamlfile import parse_yaml
 from policies.chances import budget_of, chance_of
 from policies.checker import check_document
@@ -14,6 +18,7 @@ from policies.consequences import CONSEQUENCES, defaults_of
 from policies.document import PolicyDocument
 from policies.explain import Explanation, explain_policy
 from policies.lengths import length_of
+from policies.notices import notices_of
 from policies.specs import CanarySpec, JudgeSpec, LabelSpec, RuleSpec, StepSpec
 from policies.traffic import Traffic
 from policies.units import DAY_S, HOUR_S
@@ -79,6 +84,85 @@ def test_distances_rarely_pass_their_limit_by_sampling_alone() -> None:
     assert psi.per_month == pytest.approx(30 * 0.003, rel=0.6)
     # Kolmogorov: 2 exp(-2 (.5 + .87)^2) = .047 a window.
     assert ks.per_month == pytest.approx(30 * 0.047, rel=0.05)
+
+
+def test_a_p_value_passes_by_chance_as_often_as_it_says() -> None:
+    one = chance_of(rule("metric: ks_p, of: temp, below: 0.01, over: 1d"), None)
+    every = chance_of(rule("metric: ks_p, below: 0.01, over: 1d"), None)
+
+    assert one.per_month == pytest.approx(0.3)
+    assert every.per_month == pytest.approx(30 * (1 - 0.99**21))
+    assert "21 streams" in every.given
+
+
+@pytest.mark.parametrize("name", [name for name in DISTANCES if "numeric" in DISTANCES[name].kinds])
+@pytest.mark.parametrize("share", [0.1, 0.02])
+def test_a_distances_chance_is_what_normal_panes_show(name: str, share: float) -> None:
+    rng = np.random.default_rng(12)
+    layout = NumericLayout.from_reference(rng.normal(size=50_000))
+    cells = np.diff(norm.cdf(layout.bounds), prepend=0, append=1)
+    panes = rng.multinomial(1_000, cells, 3_000)
+    effects = [
+        DISTANCES[name].measure(layout, cells, np.append(pane, 0), m=0).value for pane in panes
+    ]
+    limit = float(np.quantile(effects, 1 - share))
+    asked = rule(f"metric: {name}, of: temp, above: {limit:.6f}, over: 1d, min_events: 1000")
+    told = chance_of(asked, None)
+
+    assert told.per_month is not None
+    assert told.per_month / 30 == pytest.approx(share, rel=0.4)
+
+
+def test_fewer_requests_are_a_matter_of_the_traffic() -> None:
+    text = "metric: request_rate, worse_by: 50%, than: baseline, over: 5m"
+    rare = chance_of(rule(text), Traffic(events_per_day=288 * 10))
+    busy = chance_of(rule(text), Traffic(events_per_day=288 * 1_000))
+
+    # P(Poisson(10) < 5) = .0293 a window of five minutes.
+    assert rare.per_month == pytest.approx(0.0293 * 30 * 288, rel=0.01)
+    assert busy.per_month == pytest.approx(0, abs=1e-9)
+    assert chance_of(rule(text), None).per_month is None
+
+
+@pytest.mark.parametrize(
+    ("text", "budgeted"),
+    [
+        ("metric: accuracy, below: 80%", True),
+        ("metric: latency_p99, above: 100ms", True),
+        ("metric: brier_skill, below: 0", True),
+        ("metric: latency_p99, worse_by: 50%, than: baseline", False),
+        ("metric: request_rate, below: 10", False),
+        ("metric: ks, of: temp, above: 0.2", False),
+    ],
+)
+def test_only_what_gathers_evidence_is_under_the_budget(text: str, budgeted: bool) -> None:
+    document = document_of(f"watch: {{rules: [{{{text}, confidence: sequential}}]}}")
+    spec = compile_policy(document)
+    line = explain_policy(document, spec).rules[-1]
+
+    assert line.budgeted == budgeted
+    assert any("outside the budget" in told for told in notices_of(spec)) != budgeted
+
+
+NOTICES = {
+    "metric: ks_p, below: 0.01, over: 1d": (
+        "ks_p below 0.01 over 1d: outside the budget of false alarms: 0.01 of all windows pass by "
+        "chance (5.7 in 30 days by sampling alone on one of 21 streams, 500 events a window), and "
+        "nearly every window under a daily cycle, since p falls with every event; a rule on ks "
+        "asks how large"
+    ),
+    "metric: ks, of: prediction, above: 0.1": (
+        "ks of prediction above 0.1 over 10m: the predicted label is a name; it never decides, "
+        "write psi"
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "notice"), NOTICES.items(), ids=NOTICES)
+def test_what_promises_less_than_it_seems_to_is_told_by_every_check(text: str, notice: str) -> None:
+    spec = compile_policy(document_of(f"watch: {{rules: [{{{text}}}]}}"))
+
+    assert notices_of(spec) == (notice,)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from detectors.catalog import DISTANCES
-from policies.metrics import METRICS, Metric
+from policies.metrics import METRICS, Metric, compares_names
 
 EVERY = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
@@ -27,4 +27,10 @@ def test_what_is_compared_in_a_canary_is_a_loss_or_a_rate_and_not_both(metric: M
 
 @EVERY
 def test_only_distances_have_nothing_to_be_worse_than(metric: Metric) -> None:
-    assert bool(metric.against) != (metric.name in DISTANCES)
+    assert bool(metric.against) != (metric.name in {*DISTANCES, "ks_p"})
+
+
+def test_numbers_only_metrics_are_known_from_the_distances() -> None:
+    assert {name for name in DISTANCES if not compares_names(name)} >= {"ks", "wasserstein"}
+    assert not compares_names("ks_p")
+    assert compares_names("psi")
