@@ -25,8 +25,13 @@ class Layout(Protocol):
         """How many cells there are, the missing cell included."""
         ...
 
+    @property
+    def unit(self) -> int:
+        """What one present event adds to the present cells together: 1 where events are counted."""
+        ...
+
     def fold(self, values: Sequence[Any] | FloatArray) -> IntArray:
-        """Count values into cells; ``None`` and NaN count as missing."""
+        """Count values into cells; ``None`` and NaN count as missing, as 1 in the last cell."""
         ...
 
     def label(self, cell: int) -> str:
@@ -36,6 +41,16 @@ class Layout(Protocol):
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which ``layout_from_dict`` makes the same layout again."""
         ...
+
+
+def events(layout: Layout, counts: IntArray) -> int:
+    """How many present events stand behind ``counts``, shape (layout.size,).
+
+    >>> from detectors.sketches.numeric import NumericLayout
+    >>> events(NumericLayout((1.0,)), np.array([3, 1, 5]))
+    4
+    """
+    return int(counts[:-1].sum()) // layout.unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +70,7 @@ class Distance(Protocol):
 
     name: ClassVar[str]
     kinds: ClassVar[frozenset[str]]
-    """The layout kinds it can compare: any of ``numeric``, ``positive``, ``category``."""
+    """The layout kinds it can compare: any of ``numeric``, ``positive``, ``category``, ``vector``."""
 
     def measure(self, layout: Layout, normal: FloatArray, current: IntArray, *, m: int) -> Effect:
         """Compare ``current`` counts with ``normal``, shares that sum to 1 over the present cells.

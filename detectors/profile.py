@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.contract import FloatArray, IntArray, Layout
+from detectors.contract import FloatArray, IntArray, Layout, events
 from detectors.quality import QualitySketch
 from detectors.sketches.category import CategoryLayout
 from detectors.sketches.layouts import layout_from_dict
@@ -31,19 +31,19 @@ class StreamProfile:
     @property
     def n(self) -> int:
         """How many values are present."""
-        return int(self.counts[:-1].sum())
+        return events(self.layout, self.counts)
 
     @property
     def shares(self) -> FloatArray:
         """Shares of the present cells, shape (layout.size - 1,); NaN if nothing is present."""
         present = self.counts[:-1].astype(np.float64)
-        return present / self.n if self.n else np.full(len(present), np.nan)
+        return present / present.sum() if self.n else np.full(len(present), np.nan)
 
     @property
     def missing_share(self) -> float:
         """Share of missing values; NaN without any value at all."""
-        total = int(self.counts.sum())
-        return int(self.counts[-1]) / total if total else float("nan")
+        missing = int(self.counts[-1])
+        return missing / (missing + self.n) if missing + self.n else float("nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -61,6 +61,11 @@ class CategoryLayout:
         return cls(tuple(sorted(common)), tuple(sorted(rest)))
 
     @property
+    def unit(self) -> int:
+        """What one present event adds to the present cells together."""
+        return 1
+
+    @property
     def size(self) -> int:
         """How many cells there are, the missing cell included."""
         return len(self.vocabulary) + 3

@@ -11,11 +11,13 @@ from detectors.contract import IntArray, Layout
 from detectors.sketches.category import CategoryLayout
 from detectors.sketches.numeric import NumericLayout
 from detectors.sketches.positive import PositiveLayout
+from detectors.sketches.vector import VectorLayout
 
 _KINDS: Mapping[str, Callable[[dict[str, Any]], Layout]] = {
     "category": CategoryLayout.from_dict,
     "numeric": NumericLayout.from_dict,
     "positive": PositiveLayout.from_dict,
+    "vector": VectorLayout.from_dict,
 }
 
 SIZE_MAX = 1_000_000

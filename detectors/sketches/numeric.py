@@ -59,6 +59,11 @@ class NumericLayout:
         return cls(tuple(every[np.isfinite(every)].tolist()))
 
     @property
+    def unit(self) -> int:
+        """What one present event adds to the present cells together."""
+        return 1
+
+    @property
     def size(self) -> int:
         """How many cells there are, the missing cell included."""
         return len(self.edges) + 2

@@ -49,6 +49,11 @@ class PositiveLayout:
         object.__setattr__(self, "_edges", edges)
 
     @property
+    def unit(self) -> int:
+        """What one present event adds to the present cells together."""
+        return 1
+
+    @property
     def size(self) -> int:
         """How many cells there are, the missing cell included."""
         return len(self._edges) + 2

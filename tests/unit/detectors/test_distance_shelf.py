@@ -13,11 +13,13 @@ from detectors.distances.psi import PSI
 from detectors.sketches.category import CategoryLayout
 from detectors.sketches.numeric import NumericLayout
 from detectors.sketches.positive import PositiveLayout
+from detectors.sketches.vector import VectorLayout
 
 LAYOUTS: dict[str, Layout] = {
     "numeric": NumericLayout.from_reference(np.random.default_rng(1).normal(size=5_000)),
     "positive": PositiveLayout(thresholds=(100.0,)),
     "category": CategoryLayout(("a", "b", "c"), rare=("d",)),
+    "vector": VectorLayout.from_reference(np.random.default_rng(1).normal(size=(1_000, 2))),
 }
 
 
@@ -31,6 +33,8 @@ def sample(kind: str, n: int, shift: float, seed: int) -> IntArray:
     if kind == "category":
         weights = np.array([0.5 - shift / 10, 0.3, 0.15, 0.05 + shift / 10])
         return LAYOUTS[kind].fold(rng.choice(list("abcd"), n, p=weights))
+    if kind == "vector":
+        return LAYOUTS[kind].fold(rng.normal(shift, 1, (n, 2)))
     values = rng.normal(shift, 1, n)
     return LAYOUTS[kind].fold(values if kind == "numeric" else np.exp(3 + values))
 

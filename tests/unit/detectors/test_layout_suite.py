@@ -127,5 +127,5 @@ def test_negative_counts_are_refused() -> None:
 
 
 def test_a_kind_that_is_not_on_the_shelf_is_named() -> None:
-    with pytest.raises(ValueError, match=r"'vector'.*category.*numeric.*positive"):
-        layout_from_dict({"kind": "vector"})
+    with pytest.raises(ValueError, match=r"'graph'.*category.*numeric.*positive.*vector"):
+        layout_from_dict({"kind": "graph"})
