@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from driftd.cli.data_compare import compare
 from driftd.errors import MistakeError
 
 if TYPE_CHECKING:
@@ -52,10 +53,10 @@ LogTo = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(help="Profile training data, export labelled requests.")
+    group = typer.Typer(help="Profile, compare and export data at rest.")
     app.add_typer(group, name="data")
-    group.command()(profile)
-    group.command()(export)
+    for command in (profile, compare, export):
+        group.command()(command)
 
 
 def profile(
@@ -141,14 +142,11 @@ def export(
 
 
 def _layouts(file: Path | None) -> "Mapping[str, Layout] | None":
-    from detectors.profile import Profile
+    from driftd.data.profile_file import read_profile
 
     if file is None:
         return None
-    try:
-        return Profile.from_bytes(file.read_bytes()).layouts
-    except ValueError as error:
-        raise MistakeError(f"--layouts {file}: {error}") from error
+    return read_profile(file).layouts
 
 
 def _log(name: str, version: str, data: bytes) -> None:

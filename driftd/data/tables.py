@@ -33,6 +33,11 @@ class Batch:
     done: float
 
 
+def is_table(path: Path) -> bool:
+    """Whether the name of a file says that it is a table."""
+    return path.name.lower().endswith((*PARQUET, *CSV, *JSON))
+
+
 def read_batches(path: Path, text: frozenset[str] = frozenset()) -> Iterator[Batch]:
     """The table in batches. ``text``: columns that are names although CSV shows numbers.
 
