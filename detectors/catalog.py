@@ -11,6 +11,7 @@ PLACES = {
     "chi_square": "chi_square.ChiSquare",
     "jensen_shannon": "jensen_shannon.JensenShannon",
     "ks": "ks.KS",
+    "mmd": "mmd.MMD",
     "psi": "psi.PSI",
     "total_variation": "total_variation.TotalVariation",
     "wasserstein": "wasserstein.Wasserstein",

@@ -2,7 +2,6 @@
 
 from policies.chances import chance_of, is_budgeted
 from policies.clashes import Platform
-from policies.document import TolerateDocument
 from policies.metrics import KS_P, METRICS, compares_names
 from policies.specs import ModelSpec, RuleSpec
 from policies.units import amount_text, number_text
@@ -20,8 +19,6 @@ def notices_of(spec: ModelSpec, platform: Platform | None = None) -> tuple[str, 
         ]
     for rule in spec.rules:
         found += _of_rule(rule)
-    if spec.drift.tolerate_mmd != TolerateDocument().mmd:
-        found.append("watch.drift.tolerate.mmd: vectors are not watched in this version")
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from detectors.profile import Profile, default_layouts
 from policies.specs import ModelSpec
 
 LIVE = ("champion", "challenger")
-WHOLE, ERRORS, ARRIVAL = "@model", "@errors", "@label_arrival"
+WHOLE, ERRORS, ARRIVAL, LABELS = "@model", "@errors", "@label_arrival", "@labels"
 PREDICTIONS_FEED = "@predictions"
 # The whole-model stream averages the noise away, so that it can tell smaller effects.
 TOLERANCE_WHOLE = 0.01
@@ -20,6 +20,7 @@ TOLERANCE_WHOLE = 0.01
 TOLERANCE_UNSEEN = 0.01
 # Errors: half as many again as usual, and at least a point more.
 TOLERANCE_ERRORS = 0.01
+_EDGE_S = 1e-6
 
 ShareKind = Literal["missing", "unseen", "errors"]
 
@@ -36,12 +37,14 @@ class DistanceStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareStream:
-    """A stream that is a share of events: ``of`` names whose counts it is taken from."""
+    """A stream that is a share of events: ``of`` names whose counts it is taken from, ``unit`` what
+    one present event adds to them."""
 
     name: str
     kind: ShareKind
     of: str
     tolerance: float
+    unit: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +108,15 @@ def streams_of(spec: ModelSpec, profile: Profile | None) -> Streams:
     distances = [_distance(spec, name, layouts[name]) for name in (*features, PREDICTION, SCORE)]
     shares = [ShareStream(name=ERRORS, kind="errors", of=ERRORS, tolerance=TOLERANCE_ERRORS)]
     for name in features:
-        tolerance = spec.drift.tolerate_share
-        shares.append(ShareStream(name=f"{name}?", kind="missing", of=name, tolerance=tolerance))
+        shares.append(
+            ShareStream(
+                name=f"{name}?",
+                kind="missing",
+                of=name,
+                tolerance=spec.drift.tolerate_share,
+                unit=layouts[name].unit,
+            )
+        )
         if layouts[name].kind == "category":
             shares.append(
                 ShareStream(
@@ -122,11 +132,11 @@ def streams_of(spec: ModelSpec, profile: Profile | None) -> Streams:
 
 
 def _distance(spec: ModelSpec, name: str, layout: Layout) -> DistanceStream:
-    if layout.kind == "category":
-        return DistanceStream(
-            name=name, distance="psi", tolerance=spec.drift.tolerate_psi, layout=layout
-        )
-    return DistanceStream(name=name, distance="ks", tolerance=spec.drift.tolerate_ks, layout=layout)
+    distance, tolerance = {
+        "category": ("psi", spec.drift.tolerate_psi),
+        "vector": ("mmd", spec.drift.tolerate_mmd),
+    }.get(layout.kind, ("ks", spec.drift.tolerate_ks))
+    return DistanceStream(name=name, distance=distance, tolerance=tolerance, layout=layout)
 
 
 def merge(buckets: Sequence[PaneClosed], layouts: Mapping[str, Layout]) -> PaneCounts:
@@ -154,6 +164,21 @@ def merge(buckets: Sequence[PaneClosed], layouts: Mapping[str, Layout]) -> PaneC
     )
 
 
+def panes_between(
+    buckets: Iterable[PaneClosed],
+    start: float,
+    end: float,
+    pane_s: float,
+    layouts: Mapping[str, Layout],
+) -> list[PaneCounts]:
+    """The panes of [start, end) that these buckets make, oldest first."""
+    grouped: dict[int, list[PaneClosed]] = {}
+    for bucket in sorted(buckets, key=lambda bucket: bucket.start):
+        if bucket.start >= start - _EDGE_S and bucket.end <= end + _EDGE_S:
+            grouped.setdefault(int(bucket.start // pane_s), []).append(bucket)
+    return [merge(grouped[index], layouts) for index in sorted(grouped)]
+
+
 def live_arms(bucket: PaneClosed) -> Iterable[ArmCounts]:
     """What users were answered; shadow answers saw the same inputs a second time."""
     return (counts for arm, counts in bucket.arms.items() if arm.variant in LIVE)
@@ -166,10 +191,10 @@ def share_of(stream: ShareStream, pane: PaneCounts) -> tuple[int, int]:
     counts = pane.counts.get(stream.of)
     if counts is None:
         return 0, 0
-    total = int(counts.sum())
+    missing, present = int(counts[-1]), int(counts[:-1].sum()) // stream.unit
     if stream.kind == "missing":
-        return int(counts[-1]), total
-    return int(counts[-2]), total - int(counts[-1])
+        return missing, missing + present
+    return int(counts[-2]), present
 
 
 def _add(

@@ -264,6 +264,5 @@ def test_what_this_version_does_not_act_on_is_told(folder: Path) -> None:
     notices = json.loads(plain.stdout)["files"][0]["notices"]
     assert [notice.split(":")[0] for notice in notices] == [
         "query gpu_busy above 90% over 5m",
-        "watch.drift.tolerate.mmd",
     ]
     assert all(f"m.yaml: notice: {notice}" in text.stdout for notice in notices)
