@@ -9,15 +9,17 @@ import msgspec
 import numpy as np
 
 from agents.events import LATENCY, PREDICTION, SCORE, PaneClosed, QualityMatured
+from agents.watching.distance_measures import DistanceFromNormal, compares, furthest_of
 from agents.watching.label_measures import QUALITY, LabelArrival, Quality
 from agents.watching.state import Part
 from agents.watching.streams import live_arms, merge
-from detectors.baseline import DAY_S, Baseline, slot_of
+from detectors.baseline import Baseline
 from detectors.catalog import DISTANCES
-from detectors.contract import FloatArray, IntArray, Layout
-from detectors.profile import Profile, StreamProfile
+from detectors.contract import IntArray, Layout, events
+from detectors.profile import Profile
 from detectors.sketches.layouts import decode_counts, encode_counts
 from detectors.sketches.positive import PositiveLayout
+from policies.metrics import KS_P
 from policies.specs import RuleSpec
 
 _ALIASES = {"prediction": PREDICTION, "score": SCORE}
@@ -36,6 +38,15 @@ class Measure(Protocol):
 
     def events(self, part: Part) -> int:
         """How many events stand behind the value: what ``min_events`` is compared with."""
+        ...
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """A measure of many streams of which one speaks for all."""
+
+    def loudest(self, part: Part) -> str:
+        """The stream whose value the window has; empty where there is none."""
         ...
 
 
@@ -100,7 +111,7 @@ class MissingRatio:
     def read(self, bucket: PaneClosed) -> Part:
         counts = merge([bucket], self.layouts).counts
         wanted = [name for name in sorted(counts) if self._wants(name)]
-        table = {name: (int(counts[name][-1]), int(counts[name].sum())) for name in wanted}
+        table = {name: self._counted(name, counts[name]) for name in wanted}
         return _missing(bucket.start, bucket.end, table)
 
     def join(self, a: Part, b: Part) -> Part:
@@ -115,6 +126,13 @@ class MissingRatio:
 
     def events(self, part: Part) -> int:
         return part.n
+
+    def loudest(self, part: Part) -> str:
+        return _worst(_table(part))
+
+    def _counted(self, name: str, counts: IntArray) -> tuple[int, int]:
+        missing = int(counts[-1])
+        return missing, missing + events(self.layouts[name], counts)
 
     def _wants(self, name: str) -> bool:
         return name == self.of if self.of else not name.startswith("@")
@@ -153,58 +171,16 @@ class Latency:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class DistanceFromNormal:
-    """KS or PSI of one stream against its baseline; against training until that is learned."""
-
-    distance: str
-    stream: str
-    layout: Layout
-    reference: StreamProfile | None
-    baseline: Baseline | None
-
-    def read(self, bucket: PaneClosed) -> Part:
-        counts = merge([bucket], {self.stream: self.layout}).counts.get(self.stream)
-        if counts is None:
-            counts = np.zeros(self.layout.size, np.int64)
-        return self._part(bucket.start, bucket.end, counts)
-
-    def join(self, a: Part, b: Part) -> Part:
-        return self._part(a.start, b.end, decode_counts(a.blob) + decode_counts(b.blob))
-
-    def value(self, part: Part) -> float:
-        normal, m = self._normal(part)
-        if normal is None:
-            return nan
-        current = decode_counts(part.blob)
-        return DISTANCES[self.distance].measure(self.layout, normal, current, m=m).value
-
-    def events(self, part: Part) -> int:
-        return part.n
-
-    def _normal(self, part: Part) -> tuple[FloatArray | None, int]:
-        if self.baseline is not None:
-            # A window of a day or more holds every hour: so does what it is compared with.
-            if part.end - part.start < DAY_S:
-                slot = slot_of(part.start, self.baseline.slots)
-                return self.baseline.normal(slot), self.baseline.events(slot)
-            every = self.baseline.counts.sum(axis=0)
-            return every / max(int(every.sum()), 1), int(every.sum())
-        if self.reference is not None:
-            return self.reference.shares, self.reference.n
-        return None, 0
-
-    def _part(self, start: float, end: float, counts: IntArray) -> Part:
-        return Part(start=start, end=end, n=int(counts[:-1].sum()), blob=encode_counts(counts))
-
-
 def measure_of(
     rule: RuleSpec,
     layouts: Mapping[str, Layout],
     profile: Profile | None,
     baselines: Mapping[str, Baseline],
+    *,
+    ignore: frozenset[str] = frozenset(),
 ) -> Measure | None:
-    """The measure of a rule; None where it cannot be measured here (a PromQL query, no layout)."""
+    """The measure of a rule; None where it cannot be measured here (a PromQL query, no layout, a
+    layout that its metric cannot compare). ``ignore``: streams that do not speak for all."""
     metric = rule.metric
     if metric in QUALITY:
         return Quality(metric)
@@ -218,16 +194,34 @@ def measure_of(
         return plain[metric]()
     if metric.startswith("latency_p"):
         return _latency(rule, layouts)
-    stream = _ALIASES.get(rule.of or "", rule.of or "")
-    if metric in DISTANCES and stream in layouts:
-        return DistanceFromNormal(
-            distance=metric,
-            stream=stream,
-            layout=layouts[stream],
-            reference=profile.streams.get(stream) if profile is not None else None,
-            baseline=baselines.get(stream),
-        )
+    if metric in DISTANCES or metric == KS_P.name:
+        return _distance(rule, layouts, profile, baselines, ignore)
     return None
+
+
+def _distance(
+    rule: RuleSpec,
+    layouts: Mapping[str, Layout],
+    profile: Profile | None,
+    baselines: Mapping[str, Baseline],
+    ignore: frozenset[str],
+) -> Measure | None:
+    references = profile.streams if profile is not None else {}
+    if not rule.of:
+        return furthest_of(
+            rule.metric,
+            layouts,
+            references,
+            baselines,
+            ignore=ignore,
+            min_events=rule.min_events,
+        )
+    stream = _ALIASES.get(rule.of, rule.of)
+    if stream not in layouts or not compares(rule.metric, layouts[stream]):
+        return None
+    return DistanceFromNormal(
+        rule.metric, stream, layouts[stream], references.get(stream), baselines.get(stream)
+    )
 
 
 def _latency(rule: RuleSpec, layouts: Mapping[str, Layout]) -> Measure | None:
@@ -242,10 +236,13 @@ def _latency(rule: RuleSpec, layouts: Mapping[str, Layout]) -> Measure | None:
 
 
 def _missing(start: float, end: float, table: Mapping[str, tuple[int, int]]) -> Part:
-    # The worst feature speaks for all; of two that are equal the first by name.
-    worst = max(sorted(table), key=lambda name: table[name][0] / max(table[name][1], 1), default="")
-    bad, n = table.get(worst, (0, 0))
+    bad, n = table.get(_worst(table), (0, 0))
     return Part(start=start, end=end, n=n, bad=bad, blob=msgspec.msgpack.encode(dict(table)))
+
+
+def _worst(table: Mapping[str, tuple[int, int]]) -> str:
+    """The feature that misses most; of two that are equal the first by name."""
+    return max(sorted(table), key=lambda name: table[name][0] / max(table[name][1], 1), default="")
 
 
 def _table(part: Part) -> dict[str, tuple[int, int]]:

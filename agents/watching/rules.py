@@ -3,29 +3,37 @@
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import pairwise
-from math import ceil, inf, isnan, nan, sqrt
+from math import ceil, isnan, nan, sqrt
 
 import msgspec
 
 from agents.events import PaneClosed, QualityMatured, QueryRead
-from agents.incidents import Kind, StreamMoved
+from agents.watching.distance_measures import FurthestStream
 from agents.watching.fitted import Fitted
 from agents.watching.incidents import Alarm
 from agents.watching.label_measures import QUALITY, standard_error
-from agents.watching.measures import LabelMeasure, Latency, Measure, PaneMeasure, measure_of
+from agents.watching.measures import (
+    LabelMeasure,
+    Latency,
+    Measure,
+    PaneMeasure,
+    Speaks,
+    measure_of,
+)
 from agents.watching.query_measure import Extreme
+from agents.watching.rule_alarms import amount_of, rule_alarm, stream_of
 from agents.watching.sequential_rules import shares_of, step_rule
 from agents.watching.state import Part, RuleTrack
-from agents.watching.streams import ARRIVAL
 from detectors.baseline import DAY_S, HOUR_S
 from detectors.contract import Layout
 from detectors.profile import Profile
 from policies.metrics import METRICS
-from policies.queries import query_limit
 from policies.specs import ModelSpec, RuleSpec
 
 # A window is kept in at most so many parts, and is therefore up to 1/48 longer than it says.
 PARTS_MAX = 48
+# A window of every stream is large: it is kept in fewer parts, and up to 1/8 longer than it says.
+PARTS_MAX_WIDE = 8
 # "than: baseline" is the mean of about four weeks at the same hour of the week.
 WEEKS = 4
 HOURS_A_WEEK = 168
@@ -103,7 +111,8 @@ class RuleBook:
         if rule.metric not in METRICS:
             return None
         baselines = fitted.baselines if fitted is not None else {}
-        return measure_of(rule, self._layouts, self._profile, baselines)
+        ignore = self._spec.drift.ignore
+        return measure_of(rule, self._layouts, self._profile, baselines, ignore=ignore)
 
     def _take(
         self, after: dict[str, RuleTrack], rule: RuleSpec, measure: Measure, part: Part
@@ -119,7 +128,7 @@ class RuleBook:
             track, fired = step_rule(track, part, share, pane_s, self._log_threshold)
             track = msgspec.structs.replace(track, limit=limit)
             after[rule.name] = self._remember(rule, track, part)
-            return [_alarm(rule, track, part.end, track.since, 0)] if fired else []
+            return [rule_alarm(rule, track, part.end, track.since)] if fired else []
         track = msgspec.structs.replace(track, parts=self._push(rule, measure, track.parts, part))
         track, window = self._judge(rule, measure, track, limit, part.end)
         after[rule.name] = self._remember(rule, track, part)
@@ -127,13 +136,16 @@ class RuleBook:
             return []
         # A query's window counts buckets, which are no events.
         events = 0 if rule.query else measure.events(window)
-        return [_alarm(rule, track, part.end, window.start, events)]
+        loudest = measure.loudest(window) if isinstance(measure, Speaks) and not rule.of else ""
+        alarm = rule_alarm(rule, track, part.end, window.start, events=events, loudest=loudest)
+        return [alarm]
 
     def _push(
         self, rule: RuleSpec, measure: Measure, parts: Sequence[Part], part: Part
     ) -> tuple[Part, ...]:
         bucket_s, span = self._spec.clock.bucket_s, rule.over_s
-        grain = bucket_s * max(1, ceil(rule.over_s / bucket_s / PARTS_MAX - 1e-9))
+        most = PARTS_MAX_WIDE if isinstance(measure, FurthestStream) else PARTS_MAX
+        grain = bucket_s * max(1, ceil(rule.over_s / bucket_s / most - 1e-9))
         if rule.comparison == "falling_for":
             grain, span = DAY_S, rule.over_s + DAY_S
         kept = list(parts)
@@ -205,37 +217,6 @@ class RuleBook:
         return msgspec.structs.replace(track, slots={**track.slots, **slot})
 
 
-def amount_of(rule: RuleSpec) -> float:
-    """The rule's amount in the metric's own unit: shares 0..1, latencies in ms. A query's value is
-    in Prometheus' base units: shares 0..1, seconds."""
-    if rule.query:
-        return query_limit(rule.amount)
-    scale = {"%": 0.01, "pp": 0.01, "s": 1_000.0}.get(rule.amount.unit, 1.0)
-    return rule.amount.value * scale
-
-
-def kind_of(rule: RuleSpec) -> Kind:
-    """The kind of incident that a broken rule belongs to."""
-    if rule.query:
-        return "operational"
-    if rule.metric in QUALITY:
-        return "quality"
-    if rule.metric in ("label_arrival", "missing_ratio"):
-        return "data_fault"
-    return "input_drift" if METRICS[rule.metric].of else "operational"
-
-
-def stream_of(rule: RuleSpec) -> str:
-    """What a person calls the thing that a rule looks at."""
-    if rule.query:
-        return rule.query
-    if rule.metric == "label_arrival":
-        return ARRIVAL
-    if rule.metric == "missing_ratio":
-        return f"{rule.of}?" if rule.of else rule.metric
-    return rule.of or rule.metric
-
-
 def _is_breached(
     rule: RuleSpec,
     measure: Measure,
@@ -272,22 +253,6 @@ def _falling(rule: RuleSpec, measure: Measure, unknown: RuleTrack) -> tuple[Rule
         unknown, value=fall, limit=limit, breached=worse and fall >= limit
     )
     return track, reduce(measure.join, days)
-
-
-def _alarm(rule: RuleSpec, track: RuleTrack, now: float, since: float | None, events: int) -> Alarm:
-    counted = f" over {events} events" if events else ""
-    how = f"{rule.name}: {track.value:.4g}{counted}, limit {track.limit:.4g}"
-    moved = StreamMoved(
-        stream=stream_of(rule),
-        distance=rule.metric or "query",
-        effect=track.value,
-        tolerance=track.limit if track.limit < inf else nan,
-        evidence=1.0,
-        since=now - rule.over_s if since is None else since,
-        how=how,
-        rule=rule.name,
-    )
-    return Alarm(moved=moved, kind=kind_of(rule), severity=rule.severity)
 
 
 def _slot(part: Part) -> int:
