@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from driftd.cli.data_check import check
 from driftd.cli.data_compare import compare
 from driftd.errors import MistakeError
 
@@ -53,9 +54,9 @@ LogTo = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(help="Profile, compare and export data at rest.")
+    group = typer.Typer(help="Profile, compare, check and export data at rest.")
     app.add_typer(group, name="data")
-    for command in (profile, compare, export):
+    for command in (profile, compare, check, export):
         group.command()(command)
 
 

@@ -1,5 +1,6 @@
 """Pages about data at rest: HTML with its plots inside, in the style of the report."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import jinja2
 from detectors.profile import Profile
 from driftd.console.before_after import before_after_plot
 from driftd.console.status import when
+from driftd.data.check.table import Checked
 from driftd.data.compare import StreamCompared, drifted
 
 PLOTS_MAX = 24
@@ -29,6 +31,13 @@ def compare_page(
         moved=moved,
         plots=[plot for plot in plots if plot],
     )
+
+
+def check_page(name: str, found: Checked) -> bytes:
+    """What `driftd data check` found, as UTF-8."""
+    counts = Counter({"error": 0, "warning": 0, "info": 0})
+    counts.update(one.severity for one in found.findings)
+    return render("check.html.j2", name=name, found=found, counts=counts)
 
 
 def render(template: str, **values: Any) -> bytes:

@@ -46,7 +46,7 @@ def profile_file(
     Raises ``MistakeError`` that names the column and what to do.
     """
     labels = (positive or "1", negative)
-    chosen = _choose(path, columns, layouts, labels, lambda done: progress(done / 2))
+    chosen = choose_file(path, columns, layouts, labels, lambda done: progress(done / 2))
     profile = count_file(
         path,
         columns,
@@ -99,12 +99,12 @@ def read_profile(path: Path) -> Profile:
         raise MistakeError(f"{path}: {error}") from error
 
 
-def _choose(
+def choose_file(
     path: Path,
     columns: Columns,
-    layouts: Mapping[str, Layout] | None,
-    labels: tuple[str, str],
-    progress: Progress,
+    layouts: Mapping[str, Layout] | None = None,
+    labels: tuple[str, str] = ("1", "0"),
+    progress: Progress = lambda _: None,
 ) -> Chosen:
     """Cells from every ``stride``-th row, so many that at most ``SAMPLE_ROWS`` are held."""
     kept: list[pa.Table] = []
