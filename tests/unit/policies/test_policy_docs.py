@@ -48,6 +48,6 @@ def test_the_page_says_how_large_a_distance_is(name: str) -> None:
     assert float(row.split("|")[-2]) == pytest.approx(effect.value, abs=0.01)
 
 
-@pytest.mark.parametrize("file", ["minimal.yaml", "flight-delay.yaml"])
+@pytest.mark.parametrize("file", ["minimal.yaml", "flight-delay.yaml", "classic.yaml"])
 def test_the_examples_are_the_shipped_files(file: str) -> None:
     assert (ROOT / "configs" / "policies" / file).read_text() in PAGE
