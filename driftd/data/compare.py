@@ -174,7 +174,7 @@ def _share(
     name: str, p: float, before: StreamProfile, q: float, after: StreamProfile, tolerance: float
 ) -> Moved:
     """A share that changed, less the mean of what chance alone does."""
-    n, m = max(int(after.counts.sum()), 1), max(int(before.counts.sum()), 1)
+    n, m = (max(side.n + int(side.counts[-1]), 1) for side in (after, before))
     both = (n * q + m * p) / (n + m)
     floor = _SHARE_FLOOR * sqrt(both * (1 - both) * (1 / n + 1 / m))
     change = abs(q - p) if name == MISSING else q - p

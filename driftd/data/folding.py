@@ -6,16 +6,20 @@ import pyarrow.compute as pc
 
 from detectors.contract import FloatArray, IntArray, Layout
 from detectors.sketches.category import CategoryLayout
+from detectors.sketches.vector import VectorLayout
+from driftd.data.vectors import fold_vectors
 
 
 def fold_column(layout: Layout, column: pa.ChunkedArray) -> IntArray | None:
-    """Counts of shape (layout.size,); None for a column of neither numbers nor text.
+    """Counts of shape (layout.size,); None for a column of neither numbers nor text nor vectors.
 
     A number in a column of names is named by its digits. Text in a column of numbers counts as
     missing: a feature whose type changed is a fault to be seen.
     """
     column = _plain(column)
     kind = column.type
+    if isinstance(layout, VectorLayout):
+        return fold_vectors(layout, column)
     if pa.types.is_null(kind):
         return _missing(layout, len(column))
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)

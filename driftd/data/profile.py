@@ -17,6 +17,7 @@ from detectors.sketches.category import CategoryLayout
 from detectors.sketches.numeric import NumericLayout
 from driftd.data.export import ID, LABEL, SUBJECT, TS
 from driftd.data.folding import fold_column
+from driftd.data.vectors import VectorSample, is_vectors
 
 # Columns of an export that are no features.
 RESERVED = frozenset({ID, SUBJECT, TS, LABEL})
@@ -73,7 +74,9 @@ def build_profile(
     if label is None and LABEL in table.column_names:
         label = table[LABEL].to_numpy().astype(np.int64)
     chosen = choose(table, Columns(), layouts, latency_thresholds, (positive, negative))
-    counted = Counted(chosen.layouts, (positive, negative))
+    # What is archived holds no vectors; their streams go on, their baseline is in the stored panes.
+    apart = {name: one for name, one in (layouts or {}).items() if one.kind == "vector"}
+    counted = Counted({**apart, **chosen.layouts}, (positive, negative))
     counted.add(table, score, label if score is not None else None)
     ts = seconds(table[TS]) if TS in table.column_names else np.empty(0)
     return counted.profile(version, ts)
@@ -85,10 +88,12 @@ def choose(
     layouts: Mapping[str, Layout] | None = None,
     latency_thresholds: Sequence[float] = (),
     labels: tuple[str, str] = ("1", "0"),
+    vectors: Mapping[str, VectorSample] | None = None,
 ) -> Chosen:
     """Layouts for the features of a reference table, and reasons for what is left out.
 
-    Features that have a layout already keep it and are never left out.
+    Features that have a layout already keep it and are never left out. ``vectors``: columns of
+    vectors that were looked at already and need not be in the table.
     """
     own = {columns.score, columns.label, columns.time} | columns.ignore
     known = layouts or {}
@@ -96,8 +101,15 @@ def choose(
     found["@prediction"] = CategoryLayout(tuple(sorted(set(labels))))
     found.update({name: layout for name, layout in known.items() if name.startswith("@")})
     skipped = {}
-    for name in table.column_names:
+    samples = dict(vectors or {})
+    for name in dict.fromkeys((*table.column_names, *samples)):
         if name in own:
+            continue
+        if name in samples or is_vectors(table[name].type):
+            try:
+                found[name] = known.get(name) or _vector_layout(table, name, samples)
+            except ValueError as why_not:
+                skipped[name] = str(why_not)
             continue
         values = feature(table[name], text=name in columns.text)
         why = "" if name in known else left_out(table[name], values)
@@ -217,6 +229,14 @@ def seconds(column: pa.ChunkedArray) -> FloatArray:
         column = pc.divide(pc.cast(pc.cast(column, pa.timestamp("us")), pa.int64()), 1e6)
     numbers = feature(column)
     return numbers if isinstance(numbers, np.ndarray) else np.empty(0)
+
+
+def _vector_layout(table: pa.Table, name: str, samples: Mapping[str, VectorSample]) -> Layout:
+    sample = samples.get(name)
+    if sample is None:
+        sample = VectorSample()
+        sample.add(table[name])
+    return sample.layout()
 
 
 def _layout(values: FloatArray | list[Any]) -> Layout:

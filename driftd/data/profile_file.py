@@ -16,6 +16,7 @@ from driftd.data.export import TS
 from driftd.data.features import label_column
 from driftd.data.profile import Chosen, Columns, Counted, choose, feature, seconds
 from driftd.data.tables import read_batches
+from driftd.data.vectors import VectorSample, is_vectors
 from driftd.errors import MistakeError
 
 # What the edges of the cells are chosen from; a quantile of so many rows is exact to .0005.
@@ -106,24 +107,31 @@ def choose_file(
     labels: tuple[str, str] = ("1", "0"),
     progress: Progress = lambda _: None,
 ) -> Chosen:
-    """Cells from every ``stride``-th row, so many that at most ``SAMPLE_ROWS`` are held."""
+    """Cells from every ``stride``-th row, so many that at most ``SAMPLE_ROWS`` are held; of vectors,
+    which are large, at most 8,192."""
     kept: list[pa.Table] = []
+    vectors: dict[str, VectorSample] = {}
     names: dict[str, None] = {}
     stride, held = 1, 0
     for batch in read_batches(path, columns.text):
         names.update(dict.fromkeys(batch.rows.column_names))
-        kept.append(batch.rows.take(pa.array(np.arange(0, batch.rows.num_rows, stride))))
-        held += kept[-1].num_rows
+        wide = [field.name for field in batch.rows.schema if is_vectors(field.type)]
+        for name in wide:
+            vectors.setdefault(name, VectorSample()).add(batch.rows[name])
+        taken = np.arange(0, batch.rows.num_rows, stride)
+        kept.append(batch.rows.drop_columns(wide).take(pa.array(taken)))
+        # Not num_rows: a table without a column has no rows.
+        held += len(taken)
         if held > SAMPLE_ROWS:
             kept = [table.take(pa.array(np.arange(0, table.num_rows, 2))) for table in kept]
-            stride, held = stride * 2, sum(table.num_rows for table in kept)
+            stride, held = stride * 2, held // 2
         progress(batch.done)
     if not held:
         raise MistakeError(f"{path.name} has no rows")
     check_columns(names, columns)
     # Batches of JSON lines hold what their own lines name, whole numbers or numbers.
     whole = pa.concat_tables(kept, promote_options="permissive")
-    return choose(whole, columns, layouts, labels=labels)
+    return choose(whole, columns, layouts, labels=labels, vectors=vectors)
 
 
 def check_columns(names: Iterable[str], columns: Columns) -> None:

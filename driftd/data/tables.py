@@ -14,6 +14,8 @@ from driftd.data.json_lines import JsonLines
 from driftd.errors import MistakeError
 
 BATCH_ROWS = 65_536
+WIDE_ROWS = 8_192
+"""Rows of a batch where a column holds lists: of vectors, which are large."""
 BLOCK_BYTES = 8 * 1024 * 1024
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".tsv.gz")
@@ -21,8 +23,9 @@ JSON = tuple(
     f".{name}{packed}" for name in ("jsonl", "ndjson") for packed in ("", ".gz", ".bz2", ".zst")
 )
 KNOWN = ".parquet, .csv, .tsv, .jsonl or .ndjson"
-FEATURES = "features"
-"""The column of driftd's own event records that holds the features, as an object or its text."""
+FEATURES, VECTORS = "features", "vectors"
+"""The columns of driftd's own event records that hold an object: the features (or its text), and
+the vectors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,8 @@ def _read(path: Path, text: frozenset[str]) -> Iterator[Batch]:
 def _parquet(path: Path) -> Iterator[Batch]:
     with pq.ParquetFile(path) as file:
         total, read = file.metadata.num_rows, 0
-        for batch in file.iter_batches(BATCH_ROWS):
+        wide = any(pa.types.is_nested(field.type) for field in file.schema_arrow)
+        for batch in file.iter_batches(WIDE_ROWS if wide else BATCH_ROWS):
             read += batch.num_rows
             yield Batch(rows=pa.Table.from_batches([batch]), done=read / total)
 
@@ -101,10 +105,15 @@ def _json(path: Path, text: frozenset[str]) -> Iterator[Batch]:
 
 
 def _flat(rows: pa.Table, path: Path) -> pa.Table:
-    """The rows with one column a feature in place of the object ``features``."""
-    if FEATURES not in rows.column_names:
-        return rows
-    objects = rows[FEATURES].combine_chunks()
+    """The rows with one column a feature or vector in place of the objects that hold them."""
+    for holder in (FEATURES, VECTORS):
+        if holder in rows.column_names:
+            rows = _flattened(rows, holder, path)
+    return rows
+
+
+def _flattened(rows: pa.Table, holder: str, path: Path) -> pa.Table:
+    objects = rows[holder].combine_chunks()
     if pa.types.is_struct(objects.type):
         found = {
             field.name: pc.struct_field(objects, [place])
@@ -115,11 +124,11 @@ def _flat(rows: pa.Table, path: Path) -> pa.Table:
         found = {name: table[name] for name in table.column_names}
     else:
         return rows
-    rows = rows.drop_columns(FEATURES)
+    rows = rows.drop_columns(holder)
     both = sorted(set(found) & set(rows.column_names))
     if both:
         raise MistakeError(
-            f"{path.name}: {', '.join(both)} stand both beside the object {FEATURES!r} and in it; "
+            f"{path.name}: {', '.join(both)} stand both beside the object {holder!r} and in it; "
             "rename one of the two"
         )
     for name, values in found.items():
