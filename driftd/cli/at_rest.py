@@ -63,12 +63,49 @@ def progress(what: str) -> Iterator[Callable[[float], None]]:
         yield lambda done: bar.update(task, completed=done)
 
 
-def write_page(path: Path, page: bytes) -> None:
-    """Write what ``--html`` asked for."""
+def write_page(path: Path, page: bytes, option: str = "--html") -> None:
+    """Write what an option asked for."""
     try:
         path.write_bytes(page)
     except OSError as error:
-        raise MistakeError(f"--html {path}: cannot be written: {error}") from error
+        raise MistakeError(f"{option} {path}: cannot be written: {error}") from error
+
+
+def seconds(option: str, text: str) -> float:
+    """Seconds since 1970 of a date, a moment (UTC where it says no zone) or seconds."""
+    from datetime import UTC, datetime
+
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MistakeError(
+            f"{option} {text}: write a date (2013-01-31), a moment (2013-01-31T06:00) or seconds"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def duration(option: str, text: str) -> float:
+    """Seconds of a span above nothing."""
+    from policies.units import parse_duration
+
+    try:
+        span = parse_duration(text)
+    except ValueError as error:
+        raise MistakeError(f"{option}: {error}") from error
+    if span <= 0:
+        raise MistakeError(f"{option} {text}: must be longer than nothing")
+    return span
+
+
+def when(ts: float | None) -> str:
+    """A moment of event time, to the minute."""
+    from datetime import UTC, datetime
+
+    return "" if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def print_json(found: Any) -> None:

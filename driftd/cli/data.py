@@ -2,15 +2,17 @@
 
 import json
 import os
-import sys
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from driftd.cli import at_rest
+from driftd.cli.at_rest import AsJson, Ignore, Label, Positive, Score, Table, Text, Time
 from driftd.cli.data_check import check
 from driftd.cli.data_compare import compare
+from driftd.cli.data_replay import replay
 from driftd.errors import MistakeError
 
 if TYPE_CHECKING:
@@ -20,23 +22,9 @@ if TYPE_CHECKING:
     from driftd.data.export import Manifest
     from driftd.data.profile_file import FileProfile
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Table = Annotated[
-    Path,
-    typer.Argument(
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        help="A .parquet, .csv, .tsv, .jsonl or .ndjson file.",
-    ),
-]
 Out = Annotated[
     Path, typer.Option(help="Where the profile goes; .json for people, else compressed.")
 ]
-Ignore = Annotated[
-    list[str] | None, typer.Option(help="A column that is no feature; may be repeated.")
-]
-Text = Annotated[list[str] | None, typer.Option(help="A column of names that look like numbers.")]
 Layouts = Annotated[
     Path | None,
     typer.Option(
@@ -56,19 +44,19 @@ def register(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(help="Profile, compare, check and export data at rest.")
     app.add_typer(group, name="data")
-    for command in (profile, compare, check, export):
+    for command in (profile, compare, check, replay, export):
         group.command()(command)
 
 
 def profile(
     file: Table,
     out: Out,
-    label: Annotated[str | None, typer.Option(help="The column of true labels.")] = None,
-    score: Annotated[str | None, typer.Option(help="The column of its probabilities.")] = None,
-    time: Annotated[str | None, typer.Option(help="The column of event times.")] = None,
+    label: Label = None,
+    score: Score = None,
+    time: Time = None,
     ignore: Ignore = None,
     text: Text = None,
-    positive: Annotated[str | None, typer.Option(help="The positive label; default 1.")] = None,
+    positive: Positive = None,
     negative: Annotated[str, typer.Option(help="The negative label.")] = "0",
     version: Annotated[str, typer.Option(help="The model version that was trained on it.")] = "",
     layouts: Layouts = None,
@@ -76,15 +64,12 @@ def profile(
     as_json: AsJson = False,
 ) -> None:
     """Count how the training data of a version looks: the reference that drift is measured from."""
-    from rich.progress import Progress
-
     from driftd.data.profile import RESERVED, Columns
     from driftd.data.profile_file import profile_file
 
     left_out, names = RESERVED | frozenset(ignore or ()), frozenset(text or ())
     columns = Columns(label=label, score=score, time=time, ignore=left_out, text=names)
-    with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(f"profiling {file.name}", total=1.0)
+    with at_rest.progress(f"profiling {file.name}") as bar:
         found = profile_file(
             file,
             columns,
@@ -92,7 +77,7 @@ def profile(
             version=version,
             positive=positive,
             negative=negative,
-            progress=lambda done: bar.update(task, completed=done),
+            progress=bar,
         )
     data = found.profile.to_bytes()
     out.write_bytes(zlib.decompress(data) if out.suffix == ".json" else data)
@@ -109,7 +94,7 @@ def export(
     holdout: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of the newest time to withhold.")
     ] = 0.0,
-    positive: Annotated[str | None, typer.Option(help="The positive label; default 1.")] = None,
+    positive: Positive = None,
     settings: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Says where the archive is.")
     ] = None,
@@ -132,8 +117,8 @@ def export(
     manifest = export_training(
         source,
         model,
-        _seconds("--since", since),
-        _seconds("--until", until),
+        at_rest.seconds("--since", since),
+        at_rest.seconds("--until", until),
         out,
         phase=GATE if holdout else REFIT,
         holdout=holdout,
@@ -158,23 +143,6 @@ def _log(name: str, version: str, data: bytes) -> None:
         missing = "MLFLOW_TRACKING_URI" if version else "--version"
         raise MistakeError(f"--log-to {name}: {missing} must say where to; the file is written")
     Registry(uri).log_profile(name, version, data)
-
-
-def _seconds(option: str, text: str) -> float:
-    from datetime import UTC, datetime
-
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise MistakeError(
-            f"{option} {text}: write a date (2013-01-31), a moment (2013-01-31T06:00) or seconds"
-        ) from None
-    # A moment without a zone is UTC, as every time in driftd is.
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _summary(found: "FileProfile", out: Path) -> dict[str, object]:

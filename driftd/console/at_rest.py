@@ -8,9 +8,12 @@ import jinja2
 
 from detectors.profile import Profile
 from driftd.console.before_after import before_after_plot
+from driftd.console.replay_plot import replay_svg
 from driftd.console.status import when
 from driftd.data.check.table import Checked
 from driftd.data.compare import StreamCompared, drifted
+from driftd.data.replay.watching import Replayed
+from policies.units import duration_text
 
 PLOTS_MAX = 24
 
@@ -38,6 +41,13 @@ def check_page(name: str, found: Checked) -> bytes:
     counts = Counter({"error": 0, "warning": 0, "info": 0})
     counts.update(one.severity for one in found.findings)
     return render("check.html.j2", name=name, found=found, counts=counts)
+
+
+def replay_page(found: Replayed) -> bytes:
+    """What `driftd data replay` found, as UTF-8."""
+    return render(
+        "replay.html.j2", found=found, pane=duration_text(found.pane_s), plot=replay_svg(found)
+    )
 
 
 def render(template: str, **values: Any) -> bytes:
