@@ -8,7 +8,7 @@ import numpy as np
 
 from agents.codec import decode_arm
 from detectors.catalog import DISTANCES
-from detectors.contract import FloatArray, IntArray
+from detectors.contract import FloatArray, IntArray, events
 from detectors.profile import Profile
 from detectors.quality import QualitySketch
 from driftd.store.rows import PaneRow, QualityRow
@@ -95,11 +95,10 @@ def stream_histories(
         if reference is None:
             continue
         layout = reference.layout
-        kind = "psi" if layout.kind == "category" else "ks"
-        present = reference.counts[:-1].astype(float)
-        if present.sum() == 0:
+        kind = {"category": "psi", "vector": "mmd"}.get(layout.kind, "ks")
+        if reference.n == 0:
             continue
-        normal, m = present / present.sum(), int(present.sum())
+        normal, m = reference.shares, reference.n
         effects, missing = [], []
         for pane in counts:
             cells = pane.get(name)
@@ -107,10 +106,10 @@ def stream_histories(
                 effects.append(np.nan)
                 missing.append(np.nan)
                 continue
-            missing.append(float(cells[-1] / cells.sum()))
-            enough = cells[:-1].sum() > 0
+            present = events(layout, cells)
+            missing.append(float(cells[-1] / (cells[-1] + present)))
             effects.append(
-                DISTANCES[kind].measure(layout, normal, cells, m=m).value if enough else np.nan
+                DISTANCES[kind].measure(layout, normal, cells, m=m).value if present else np.nan
             )
         if not np.isfinite(effects).any():
             continue

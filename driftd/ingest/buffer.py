@@ -152,7 +152,8 @@ class Buffer:
                 partition.rejected[Skip.NO_ID] += 1
             else:
                 self.labels.setdefault((model, bucket), []).append(event)
-            if event.prediction is None and event.score is None and event.features is None:
+            carried = (event.prediction, event.score, event.features, event.vectors)
+            if all(one is None for one in carried):
                 return
         key = (model, event.version, event.variant, bucket)
         cell = self.predictions.get(key)

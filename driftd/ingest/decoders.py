@@ -117,7 +117,9 @@ def _event(value: bytes, limits: Limits, repairs: Counter[str]) -> Event:
     except _UNREADABLE:
         return repair(_document(value, repairs), limits, repairs)
     # The usual event passes these few comparisons; anything else is told its reason by `check`.
-    if (event.features is None or len(event.features) <= limits.features_max) and not event.vectors:
+    if (event.features is None or len(event.features) <= limits.features_max) and (
+        not event.vectors or _are_short(event.vectors, limits)
+    ):
         if not (
             0.0 < event.ts < TS_MILLISECONDS
             and (event.features is not None or event.label is not None)
@@ -126,6 +128,10 @@ def _event(value: bytes, limits: Limits, repairs: Counter[str]) -> Event:
             check(event)
         return event
     return repair(_document(value, repairs), limits, repairs)
+
+
+def _are_short(vectors: Mapping[str, list[float]], limits: Limits) -> bool:
+    return all(len(vector) <= limits.vector_max for vector in vectors.values())
 
 
 def _document(value: bytes, repairs: Counter[str]) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agents.codec import encode_arm, merge_arms
 from agents.events import LATENCY, PREDICTION, SCORE, ArmCounts
@@ -92,10 +93,16 @@ def _fold_source(plan: Plan, source: str, events: Sequence[Event]) -> ArmCounts:
 def _fold_features(
     names: Iterable[str], layouts: Mapping[str, Layout], events: Sequence[Event]
 ) -> dict[str, IntArray]:
-    rows = [event.features for event in events if event.features is not None]
-    if not rows:
-        return {}
-    return {name: layouts[name].fold([row.get(name) for row in rows]) for name in names}
+    """Features and vectors. An event without any says nothing; one that lacks a name misses it."""
+    features = [event.features for event in events if event.features is not None]
+    vectors = [event.vectors for event in events if event.vectors is not None]
+    counts = {}
+    for name in names:
+        layout = layouts[name]
+        rows: Sequence[Mapping[str, Any]] = vectors if layout.kind == "vector" else features
+        if rows:
+            counts[name] = layout.fold([row.get(name) for row in rows])
+    return counts
 
 
 def _clean(plan: Plan, events: Iterable[Event]) -> None:

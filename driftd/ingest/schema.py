@@ -19,7 +19,7 @@ _DESCRIPTIONS = {
     "variant": "The role in which it answered.",
     "ts": "Event time: seconds since 1970 (never milliseconds) or RFC 3339 with an offset.",
     "features": "The inputs by name; null, NaN and Infinity are missing values.",
-    "vectors": "Embeddings by name.",
+    "vectors": "Embeddings by name, each a list of finite numbers, always of one length.",
     "score": "The probability of the positive class, or the regression's answer.",
     "prediction": "What was answered.",
     "label": "What turned out to be true.",

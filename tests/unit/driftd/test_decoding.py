@@ -211,7 +211,6 @@ def test_a_tick_needs_nothing_else() -> None:
 def test_what_the_recorder_writes_is_read_back_whole(sent: Any) -> None:
     decoded = decode_chunk([encode(sent)], Limits())
 
-    # A vector alone sends the record to the slow path, where its length is checked.
     assert msgspec.to_builtins(_only(decoded)) == {
         key: value for key, value in msgspec.to_builtins(sent).items() if key != "v"
     }
