@@ -7,7 +7,7 @@ import msgspec
 from policies.specs import Severity
 
 Kind = Literal["data_fault", "input_drift", "quality", "operational"]
-Change = Literal["opened", "joined", "left", "raised", "closed"]
+Change = Literal["opened", "joined", "left", "raised", "revised", "closed"]
 State = Literal["open", "resolved", "accepted", "false_alarm"]
 
 
@@ -23,6 +23,12 @@ class StreamMoved(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     how: str = ""
     rule: str = ""
+    cause: str = ""
+    """What probably happened to it, in words; empty where nobody can tell."""
+    cause_kind: str = ""
+    """The cause's name in the catalog of ``agents.watching.why``."""
+    sure: float = 0.0
+    """How sure the cause is, 0..1: how much of what moved it explains, and how sharply."""
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +47,15 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     quiet: int = 0
     cause: str = ""
     """What it probably is, e.g. ``minute_of_day is shifted by +240 min (mod 1440)``."""
+    cause_kind: str = ""
+    """The name of the cause that explains most of its streams, as ``StreamMoved`` has it."""
+    sure: float = 0.0
 
 
 class IncidentChanged(msgspec.Struct, frozen=True, kw_only=True):
     """An incident was opened, ``joined`` by a stream, ``left`` by one that turned out to be a data
-    fault, ``raised`` in severity, or ended; ``at`` is event time."""
+    fault, ``raised`` in severity, ``revised`` because a stream's cause became known, or ended; ``at``
+    is event time."""
 
     change: Change
     incident: Incident

@@ -8,7 +8,8 @@ from agents.events import OperatorAsked, PaneClosed, QualityMatured, QueryRead
 from agents.watching.answers import answer, is_muted, still_muted
 from agents.watching.arrival import arrival_part, step_arrival
 from agents.watching.fitted import Fitted
-from agents.watching.incidents import QUIET_BELOW, Alarm, Journal
+from agents.watching.grouping import panes_between
+from agents.watching.incidents import Alarm, Journal
 from agents.watching.learning import (
     EVENTS_MIN,
     PANES_MIN,
@@ -19,10 +20,15 @@ from agents.watching.learning import (
     log_threshold,
 )
 from agents.watching.learning import PANES_MAX as PANES_LEARNED_MAX
-from agents.watching.panes import PaneJudge
+from agents.watching.levels import levels_of, shown
+from agents.watching.panes import PaneJudge, Seen
 from agents.watching.rules import RuleBook
-from agents.watching.state import FAULTS_MAX, Reading, RuleTrack, WatchState, WatchStep
+from agents.watching.state import FAULTS_MAX, LabelTrack, Reading, RuleTrack, WatchState, WatchStep
 from agents.watching.streams import PaneCounts, merge, streams_of
+from agents.watching.turned_labels import TurnedLabels, broken_inputs
+from agents.watching.why.asking import YOUNG_PANES, wanting, wants_past
+from agents.watching.why.contract import Explained
+from agents.watching.why.scene import POOLED_MAX
 from detectors.baseline import DAY_S, choose_slots
 from detectors.profile import Profile
 from policies.specs import ModelSpec
@@ -45,20 +51,23 @@ class Watcher:
         self._streams = streams_of(spec, profile)
         threshold = log_threshold(spec, budget_streams(spec, self._streams))
         self._log_threshold = threshold
+        self._labels = TurnedLabels(spec, profile, threshold)
         self._judge = PaneJudge(profile, self._streams, threshold)
         self._rules = RuleBook(spec, self._streams.layouts, profile, threshold)
 
     def wants_history(self, state: WatchState, pane: PaneClosed) -> tuple[float, float] | None:
         """The [start, end) of stored buckets that ``on_pane`` needs beside this one, or None.
 
-        Two reasons: a burn-in is over and its panes are to be learned from; or the bucket ends a
-        pane that consists of several.
+        Three reasons: a burn-in is over and its panes are to be learned from; the bucket ends a
+        pane that consists of several; or something moves, and what it is shows in several panes.
         """
         if not self._ends_pane(pane):
             return None
         starts = [pane.end - self._pane_s]
         if self._is_learning_over(state, pane):
             starts.append(self._learns_from(state, pane))
+        elif wants_past(state, pane.end, self._pane_s):
+            starts.append(pane.end - POOLED_MAX * self._pane_s)
         start = min(starts)
         return (start, pane.start) if start < pane.start - _EDGE_S else None
 
@@ -80,13 +89,21 @@ class Watcher:
         state = msgspec.structs.replace(state, rules=rules, closed=pane.end, learning_since=since)
         learned: Fitted | None = None
         readings: tuple[Reading, ...] = ()
+        causes: Mapping[str, Explained] = {}
         if self._ends_pane(pane):
             buckets = [*(old for old in history if old.end <= pane.start + _EDGE_S), pane]
-            state, learned, readings, more = self._on_whole_pane(state, fitted, buckets, journal)
-            alarms = [*alarms, *more]
+            state, learned, seen = self._on_whole_pane(state, fitted, buckets, journal)
+            readings, causes = seen.readings, seen.causes
+            alarms = [*alarms, *seen.alarms]
         ended = self._ends_pane(pane)
         return self._close(
-            state, journal, alarms, pane_ended=ended, learned=learned, readings=readings
+            state,
+            journal,
+            alarms,
+            pane_ended=ended,
+            learned=learned,
+            readings=readings,
+            causes=causes,
         )
 
     def on_quality(self, state: WatchState, event: QualityMatured, champion: str) -> WatchStep:
@@ -100,6 +117,7 @@ class Watcher:
         rules: Mapping[str, RuleTrack] = state.rules
         if champion != state.champion:
             rules = self._rules.without_quality(rules)
+            state = msgspec.structs.replace(state, labels=LabelTrack())
             incident = journal.of("quality")
             if incident is not None and state.champion:
                 why = f"version {state.champion}, whose quality it was, is no longer the champion"
@@ -110,6 +128,10 @@ class Watcher:
         )
         if self._watches_arrival():
             alarms = [*alarms, *fired]
+        if not broken_inputs(state.incidents):
+            labels, turned = self._labels.step(state.labels, event, champion)
+            alarms = [*alarms, *turned]
+            state = msgspec.structs.replace(state, labels=labels)
         state = msgspec.structs.replace(
             state, rules=rules, champion=champion, arrival=arrival, matured=event.end
         )
@@ -140,7 +162,7 @@ class Watcher:
         fitted: Fitted | None,
         buckets: Sequence[PaneClosed],
         journal: Journal,
-    ) -> tuple[WatchState, Fitted | None, tuple[Reading, ...], tuple[Alarm, ...]]:
+    ) -> tuple[WatchState, Fitted | None, Seen]:
         """Judge the pane that just ended, or learn from all of them."""
         end = buckets[-1].end
         ours = [bucket for bucket in buckets if bucket.start >= end - self._pane_s - _EDGE_S]
@@ -153,20 +175,19 @@ class Watcher:
         finer = learned is not None and learned.slots > state.slots
         if learned is not None and (finer or state.relearning or not state.learned):
             # A pane that was learned from is no evidence; the engines start behind it.
-            return (
-                self._begin_watching(state, learned, journal),
-                learned,
-                self._judge.learning(whole),
-                (),
-            )
+            state = self._begin_watching(state, learned, journal)
+            return state, learned, self._judge.learning(state, whole)
         if fitted is None or not state.learned:
             state = msgspec.structs.replace(state, learned=False)
-            return state, None, self._judge.learning(whole), ()
+            return state, None, self._judge.learning(state, whole)
         held = journal.members("data_fault") | {
             stream for stream in sorted(state.mutes) if is_muted(state, stream, "")
         }
-        seen = self._judge.judge(state, fitted, whole, held)
-        return seen.state, None, seen.readings, seen.alarms
+        since = end - POOLED_MAX * self._pane_s
+        panes = panes_between(buckets, since, end, self._pane_s, self._streams.layouts)
+        asked = wanting(state, end, self._pane_s)
+        seen = self._judge.judge(state, fitted, panes, held=held, asked=asked)
+        return seen.state, None, seen
 
     def _begin_watching(self, state: WatchState, learned: Fitted, journal: Journal) -> WatchState:
         slots = learned.slots
@@ -191,6 +212,7 @@ class Watcher:
             whole={},
             shares={},
             silent={},
+            stuck={},
             tracks={},
             mutes=mutes,
         )
@@ -204,20 +226,23 @@ class Watcher:
         pane_ended: bool = False,
         learned: Fitted | None = None,
         readings: tuple[Reading, ...] = (),
+        causes: Mapping[str, Explained] | None = None,
     ) -> WatchStep:
         """Group the alarms, age the incidents by whole panes, and answer."""
+        causes = causes or {}
         journal.take(
-            [alarm for alarm in alarms if not is_muted(state, alarm.moved.stream, alarm.moved.rule)]
+            [a for a in alarms if not is_muted(state, a.moved.stream, a.moved.rule)], causes
         )
+        journal.revise(causes, YOUNG_PANES * self._pane_s)
         if journal.of("quality") is not None:
             journal.raise_severity("input_drift", "warning", "quality fell while inputs drifted")
-        levels = _levels(state)
+        levels = levels_of(state)
         if pane_ended:
             # Also where no stream is read, for want of a profile: rules have incidents as well.
             journal.age(levels)
             state = msgspec.structs.replace(state, mutes=still_muted(state, levels))
         if readings:
-            readings = tuple(_shown(reading, journal) for reading in readings)
+            readings = tuple(shown(reading, journal) for reading in readings)
             arrival = state.arrival.reading
             readings = (*readings, arrival) if arrival is not None else readings
             state = msgspec.structs.replace(state, readings=readings)
@@ -264,34 +289,10 @@ class Watcher:
         return max(since // self._pane_s * self._pane_s, pane.end - longest)
 
     def _panes(self, state: WatchState, buckets: Sequence[PaneClosed]) -> list[PaneCounts]:
-        start = self._learns_from(state, buckets[-1])
-        grouped: dict[int, list[PaneClosed]] = {}
-        for bucket in sorted(buckets, key=lambda bucket: bucket.start):
-            broken = any(begin < bucket.end and bucket.start < end for begin, end in state.faults)
-            if bucket.start >= start - _EDGE_S and not broken:
-                grouped.setdefault(int(bucket.start // self._pane_s), []).append(bucket)
-        return [merge(grouped[index], self._streams.layouts) for index in sorted(grouped)]
-
-
-def _levels(state: WatchState) -> dict[tuple[str, str], float]:
-    """(stream, rule) -> how far above normal in tolerances; of a rule 1 if it is broken."""
-    levels = {(name, ""): track.ratio for name, track in state.tracks.items()}
-    levels["@label_arrival", ""] = state.arrival.track.ratio
-    for track in state.rules.values():
-        known = track.value == track.value
-        level = float(track.breached) if known else float("nan")
-        levels[track.stream, track.rule] = level
-    return levels
-
-
-def _shown(reading: Reading, journal: Journal) -> Reading:
-    """A member of an open incident drifts until it is quiet, whatever its engine gathers anew."""
-    member = any(
-        moved.stream == reading.stream and not moved.rule
-        for incident in journal.open
-        for moved in incident.streams
-    )
-    measured = reading.state not in ("gap", "learning")
-    if not (member and measured and reading.effect >= QUIET_BELOW * reading.tolerance):
-        return reading
-    return msgspec.structs.replace(reading, state="drift", evidence=1.0)
+        whole = [
+            bucket
+            for bucket in buckets
+            if not any(begin < bucket.end and bucket.start < end for begin, end in state.faults)
+        ]
+        since = self._learns_from(state, buckets[-1])
+        return panes_between(whole, since, buckets[-1].end, self._pane_s, self._streams.layouts)

@@ -147,6 +147,17 @@ class QualitySketch:
         wins = float((self.positive_scores * (lower + 0.5 * self.negative_scores)).sum())
         return _ratio(wins, int(self.positive_scores.sum()) * int(self.negative_scores.sum()))
 
+    @property
+    def auc_error(self) -> float:
+        """Standard error of ``auc`` (Hanley, McNeil 1982); NaN without labels of both classes."""
+        ones, zeros = int(self.positive_scores.sum()), int(self.negative_scores.sum())
+        if not ones or not zeros:
+            return nan
+        auc = self.auc
+        q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+        spread = auc * (1 - auc) + (ones - 1) * (q1 - auc**2) + (zeros - 1) * (q2 - auc**2)
+        return sqrt(max(spread, 0.0) / (ones * zeros))
+
     def __eq__(self, other: object) -> bool:
         """The same numbers in every field."""
         return isinstance(other, QualitySketch) and self.to_dict() == other.to_dict()

@@ -9,6 +9,7 @@ import numpy as np
 
 from detectors.contract import Distance, FloatArray, IntArray, Layout
 from detectors.distances.ks import FLOOR
+from detectors.recount import Mass
 from detectors.sketches.numeric import NumericLayout
 
 GRID = 289
@@ -82,7 +83,7 @@ def find_shift(
         return None
     if period is None and current[0] + current[-2] > OUTSIDE_MAX * n:
         return None
-    mass = _Mass(layout.bounds, np.cumsum(normal), period)
+    mass = Mass(layout.bounds, np.cumsum(normal), period)
     now = np.cumsum(current[:-1])[:-1] / n
     slack = max(SLACK_MIN, FLOOR * sqrt(1 / n + (1 / m if m else 0.0)))
     best: ShiftFound | None = None
@@ -96,7 +97,7 @@ def find_shift(
 
 
 def _candidates(
-    mass: "_Mass", now: FloatArray, period: float | None, slack: float
+    mass: Mass, now: FloatArray, period: float | None, slack: float
 ) -> list[tuple[Literal["shift", "factor"], float]]:
     """The best shift and the best factor, each already refined."""
     if period is not None:
@@ -176,39 +177,3 @@ def _strangeness(factor: float) -> int:
     if factor == 1:
         return 2
     return int(all(abs(factor / unit - 1) > 1e-9 for unit in UNIT_FACTORS))
-
-
-class _Mass:
-    """Cumulative normal shares between the edges, straight within a cell, ready to be moved."""
-
-    def __init__(self, edges: FloatArray, cumulative: FloatArray, period: float | None) -> None:
-        """``edges`` (E,), ``cumulative`` (E + 1,): the outer cells' mass lies one cell wide beside."""
-        low, high = 2 * edges[0] - edges[1], 2 * edges[-1] - edges[-2]
-        if period is not None:
-            low, high = max(low, 0.0), min(high, period)
-        self._edges, self._period = edges, period or 0.0
-        self.span = float(edges[-1] - edges[0])
-        self._x = np.concatenate([[min(low, edges[0])], edges, [max(high, edges[-1])]])
-        self._share = np.concatenate([[0.0], cumulative[:-1], [1.0]])
-
-    def _below(self, x: FloatArray) -> FloatArray:
-        below: FloatArray = np.interp(x, self._x, self._share, left=0.0, right=1.0)
-        return below
-
-    def shifted(self, amounts: FloatArray) -> FloatArray:
-        """Cumulative shares at the edges after adding each amount, shape (amounts, E)."""
-        places = self._edges - amounts[:, None]
-        if not self._period:
-            return self._below(places)
-        # On the circle [0, period): what lies between the moved zero and the moved edge.
-        zero = -amounts[:, None] - 1e-9 * self._period
-        return np.clip(self._circle(places) - self._circle(zero), 0.0, 1.0)
-
-    def _circle(self, x: FloatArray) -> FloatArray:
-        turns = np.floor(x / self._period)
-        below: FloatArray = turns + self._below(x - turns * self._period)
-        return below
-
-    def scaled(self, amounts: FloatArray) -> FloatArray:
-        """Cumulative shares at the edges after multiplying by each amount, shape (amounts, E)."""
-        return self._below(self._edges / amounts[:, None])

@@ -5,11 +5,11 @@ from math import ceil
 import msgspec
 
 from agents.events import QualityMatured
-from agents.watching.fitted import ShareFit
 from agents.watching.incidents import Alarm
 from agents.watching.label_measures import LabelArrival
-from agents.watching.learning import EVENTS_MIN, PANES_MIN, SPAN_MIN_S, fit_share
+from agents.watching.learning import EVENTS_MIN, PANES_MIN, SPAN_MIN_S
 from agents.watching.readings import advance, moved_of, read
+from agents.watching.share_fits import fit_share
 from agents.watching.shares import step_share
 from agents.watching.state import Arrival, Part
 from agents.watching.streams import ARRIVAL
@@ -58,7 +58,7 @@ def _whole_pane(
         learning = (*arrival.learning, (labelled, pane.n))[-LEARNING_MAX:]
         if len(learning) < max(PANES_MIN, ceil(SPAN_MIN_S / pane_s)):
             return msgspec.structs.replace(arrival, learning=learning), []
-        fit: ShareFit = fit_share(learning, TOLERANCE, below=True)
+        fit = fit_share(learning, TOLERANCE, threshold, below=True)
         return msgspec.structs.replace(arrival, learning=(), fit=fit), []
     fit = arrival.fit
     engine, found = step_share(
@@ -72,5 +72,7 @@ def _whole_pane(
     share = labelled / pane.n
     how = f"{ARRIVAL}: {labelled} of {pane.n} labels came ({share:.1%}), normally {fit.normal:.1%}"
     cause = f"labels come for {share:.1%} of the predictions (normally {fit.normal:.1%})"
-    moved = moved_of(reading, track, how)
-    return arrival, [Alarm(moved=moved, kind="data_fault", severity="warning", cause=cause)]
+    moved = msgspec.structs.replace(
+        moved_of(reading, track, how), cause=cause, cause_kind="late_labels", sure=1.0
+    )
+    return arrival, [Alarm(moved=moved, kind="data_fault", severity="warning")]

@@ -8,26 +8,28 @@ import msgspec
 from agents.commands import Decided
 from agents.ids import op_id
 from agents.incidents import Change, Incident, IncidentChanged, Kind, State, StreamMoved
+from agents.watching.naming import LABELS, cause_of, caused, summary
 from agents.watching.streams import ARRIVAL
+from agents.watching.why.contract import Explained
 from policies.specs import Severity
 
 # A stream is quiet below this share of its tolerance, and an incident ends after so many panes.
 QUIET_BELOW = 0.8
 QUIET_PANES = 6
+# A cause that was named gives way to one that is surer by this much.
+SURER = 0.05
 BY = "watcher"
+# Faults of the labels leave the inputs whole.
+ABOUT_LABELS = frozenset({ARRIVAL, LABELS})
 
 _RANK: Mapping[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
-_TITLES: Mapping[Kind, str] = {
-    "data_fault": "Data fault",
-    "input_drift": "Input drift",
-    "operational": "Operational fault",
-    "quality": "Quality fell",
-}
+_SEVERITY: Mapping[str, Severity] = {"data_fault": "warning", "input_drift": "info"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """One stream's evidence reached 1, or a rule was broken; what it belongs to and why."""
+    """One stream's evidence reached 1, or a rule was broken; what it belongs to, how it moved, and
+    the cause in words where it is known without a search."""
 
     moved: StreamMoved
     kind: Kind
@@ -61,21 +63,38 @@ class Journal:
         incident = self.of(kind)
         return frozenset(moved.stream for moved in incident.streams) if incident else frozenset()
 
-    def take(self, alarms: Sequence[Alarm]) -> None:
-        """Group alarms: data faults first, since what they explain is no drift."""
-        for alarm in sorted(map(self._weighed, alarms), key=lambda alarm: alarm.kind):
+    def take(self, alarms: Sequence[Alarm], causes: Mapping[str, Explained] | None = None) -> None:
+        """Group alarms: data faults first, since what they explain is no drift.
+
+        ``causes``: stream -> what explains it; it decides the kind of a stream's alarm.
+        """
+        causes = causes or {}
+        named = [_named(alarm, causes.get(alarm.moved.stream)) for alarm in alarms]
+        for alarm in sorted(map(self._weighed, named), key=lambda alarm: alarm.kind):
             moved = alarm.moved
             if self.holds(alarm.kind, moved.stream, moved.rule):
                 continue
             if alarm.kind == "data_fault":
-                self._leave("input_drift", moved.stream)
+                self._leave("input_drift", moved.stream, "is a data fault")
             elif alarm.kind == "input_drift" and self.holds("data_fault", moved.stream):
                 continue
             incident = self.of(alarm.kind)
             if incident is None:
                 self._begin(alarm)
             else:
-                self._join(incident, alarm)
+                self._join(incident, alarm, causes.get(moved.stream))
+
+    def revise(self, causes: Mapping[str, Explained], young_s: float) -> None:
+        """Members whose cause is known only now, or better: tell it, once. ``young_s``: up to this
+        age of an incident a cause that was named may still be replaced by a surer one."""
+        for incident in tuple(self.open):
+            young = self.at - incident.opened <= young_s
+            for moved in incident.streams:
+                found = causes.get(moved.stream)
+                if found is None or moved.rule or found.cause == moved.cause:
+                    continue
+                if not moved.cause_kind or (young and found.sure > moved.sure + SURER):
+                    self._revise(moved, incident.kind, found)
 
     def broken_inputs(self) -> list[tuple[float, float]]:
         """The spans of data faults that ended now by themselves: [onset, end). Labels that come
@@ -85,7 +104,7 @@ class Journal:
             for changed in self.changes
             if changed.incident.kind == "data_fault"
             and changed.incident.state == "resolved"
-            and any(moved.stream != ARRIVAL for moved in changed.incident.streams)
+            and any(moved.stream not in ABOUT_LABELS for moved in changed.incident.streams)
         ]
 
     def raise_severity(self, kind: Kind, severity: Severity, why: str) -> None:
@@ -138,37 +157,67 @@ class Journal:
             severity=alarm.severity,
             onset=alarm.moved.since,
             opened=self.at,
-            summary=_summary(self.model, alarm.kind, (alarm.moved,), alarm.cause),
-            streams=(alarm.moved,),
-            cause=alarm.cause,
+            summary="",
         )
+        incident = self._with(incident, (alarm.moved,))
         self.open = sorted([*self.open, incident], key=lambda incident: incident.kind)
         self._tell(incident, "opened", _why(alarm))
 
-    def _join(self, incident: Incident, alarm: Alarm) -> None:
-        streams = (*incident.streams, alarm.moved)
-        cause = "; ".join(filter(None, (incident.cause, alarm.cause)))
+    def _join(self, incident: Incident, alarm: Alarm, found: Explained | None) -> None:
+        # What explains several streams is told anew with each of them: of all in the same words.
+        known = tuple(
+            caused(moved, found)
+            if found is not None
+            and moved.stream in found.streams
+            and moved.cause_kind == found.cause_kind
+            else moved
+            for moved in incident.streams
+        )
         joined = msgspec.structs.replace(
-            incident,
-            streams=streams,
-            cause=cause,
+            self._with(incident, (*known, alarm.moved)),
             quiet=0,
             severity=max(incident.severity, alarm.severity, key=lambda severity: _RANK[severity]),
-            summary=_summary(self.model, incident.kind, streams, cause),
         )
         self._replace(joined, "joined", _why(alarm))
 
-    def _leave(self, kind: Kind, stream: str) -> None:
+    def _revise(self, moved: StreamMoved, kind: Kind, found: Explained) -> None:
+        better = caused(moved, found)
+        incident = self.of(kind)
+        if incident is None:
+            return
+        if found.kind == kind:
+            streams = tuple(better if old is moved else old for old in incident.streams)
+            self._replace(self._with(incident, streams), "revised", f"{better.cause} is likelier")
+            return
+        self._leave(kind, moved.stream, f"is explained: {better.cause}")
+        alarm = self._weighed(Alarm(moved=better, kind=found.kind, severity=_SEVERITY[found.kind]))
+        other = self.of(found.kind)
+        if other is None:
+            self._begin(alarm)
+        else:
+            self._join(other, alarm, found)
+
+    def _leave(self, kind: Kind, stream: str, why: str) -> None:
         incident = self.of(kind)
         if incident is None or not self.holds(kind, stream):
             return
         streams = tuple(moved for moved in incident.streams if moved.stream != stream)
         if not streams:
-            self.close(incident, "resolved", f"{stream}, its only stream, is a data fault")
+            self.close(incident, "resolved", f"{stream}, its only stream, {why}")
             return
-        summary = _summary(self.model, kind, streams, incident.cause)
-        left = msgspec.structs.replace(incident, streams=streams, summary=summary)
-        self._replace(left, "left", f"{stream} is a data fault")
+        self._replace(self._with(incident, streams), "left", f"{stream} {why}")
+
+    def _with(self, incident: Incident, streams: tuple[StreamMoved, ...]) -> Incident:
+        """The incident with these members, told anew."""
+        cause, cause_kind, sure = cause_of(streams)
+        return msgspec.structs.replace(
+            incident,
+            streams=streams,
+            cause=cause,
+            cause_kind=cause_kind,
+            sure=sure,
+            summary=summary(self.model, incident.kind, streams, cause),
+        )
 
     def _keep(self, incident: Incident) -> Incident:
         self.open = [
@@ -199,16 +248,23 @@ class Journal:
                     "effect": newest.effect,
                     "tolerance": newest.tolerance,
                     "evidence": newest.evidence,
+                    "cause": incident.cause_kind,
+                    "sure": incident.sure,
                 },
             )
         )
 
 
+def _named(alarm: Alarm, found: Explained | None) -> Alarm:
+    """The alarm with its cause, and of the kind that the cause makes it."""
+    if alarm.cause:
+        alarm = replace(alarm, moved=msgspec.structs.replace(alarm.moved, cause=alarm.cause))
+    if found is None or alarm.moved.rule:
+        return alarm
+    moved = caused(alarm.moved, found)
+    return Alarm(moved=moved, kind=found.kind, severity=_SEVERITY[found.kind])
+
+
 def _why(alarm: Alarm) -> str:
-    return f"{alarm.moved.how}; {alarm.cause}" if alarm.cause else alarm.moved.how
-
-
-def _summary(model: str, kind: Kind, streams: Sequence[StreamMoved], cause: str) -> str:
-    names = list(dict.fromkeys(moved.stream for moved in streams))
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return f"{_TITLES[kind]} in {model}: {cause or shown}"
+    moved = alarm.moved
+    return f"{moved.how}; {moved.cause}" if moved.cause else moved.how

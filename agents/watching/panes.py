@@ -1,6 +1,6 @@
 """One whole pane through the engines: effects, evidence, readings, and who alarms."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from agents.watching.diagnosis import diagnose
 from agents.watching.fitted import Fitted
 from agents.watching.incidents import Alarm
 from agents.watching.learning import EVENTS_MIN, mean_effect
@@ -16,20 +15,26 @@ from agents.watching.readings import Found, Telling, moved_of, unknown
 from agents.watching.shares import judge_feeds, judge_shares
 from agents.watching.state import Reading, WatchState
 from agents.watching.streams import TOLERANCE_WHOLE, WHOLE, PaneCounts, Streams
+from agents.watching.stuck_values import judge_stuck
+from agents.watching.why.contract import Explained
+from agents.watching.why.decide import decide
+from agents.watching.why.scene import scene_of
 from detectors.baseline import slot_of
 from detectors.catalog import DISTANCES
-from detectors.contract import Effect, FloatArray
+from detectors.contract import Effect, FloatArray, events
 from detectors.profile import Profile
 from detectors.sequential import scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What one pane showed: the engines' next states, readings in the streams' order, alarms."""
+    """What one pane showed: the engines' next states, readings in the streams' order, alarms, and
+    the causes of streams that alarm or were asked about."""
 
     state: WatchState
     readings: tuple[Reading, ...]
     alarms: tuple[Alarm, ...]
+    causes: Mapping[str, Explained]
 
 
 class PaneJudge:
@@ -41,19 +46,28 @@ class PaneJudge:
         self._by_name = {stream.name: stream for stream in streams.distances}
         self._log_threshold = log_threshold
 
-    def learning(self, pane: PaneCounts) -> tuple[Reading, ...]:
-        """The readings of a pane while nothing is known yet."""
+    def learning(self, state: WatchState, pane: PaneCounts) -> Seen:
+        """A pane while nothing is known yet."""
         watched = [(s.name, s.distance, s.tolerance) for s in self._streams.distances]
         if watched:
             watched.append((WHOLE, "mean", TOLERANCE_WHOLE))
         watched += [(s.name, "share", s.tolerance) for s in self._streams.shares]
-        return tuple(unknown(*stream, pane.end) for stream in watched)
+        readings = tuple(unknown(*stream, pane.end) for stream in watched)
+        return Seen(state=state, readings=readings, alarms=(), causes={})
 
     def judge(
-        self, state: WatchState, fitted: Fitted, pane: PaneCounts, held: frozenset[str]
+        self,
+        state: WatchState,
+        fitted: Fitted,
+        panes: Sequence[PaneCounts],
+        *,
+        held: frozenset[str],
+        asked: frozenset[str] = frozenset(),
     ) -> Seen:
-        """Take one pane. ``held``: streams whose movement is explained (an open data fault) or
-        answered by people; they stay out of the whole-model mean."""
+        """Take the last of ``panes``; those before it help to find causes. ``held``: streams whose
+        movement is explained (an open data fault) or answered by people; they stay out of the
+        whole-model mean. ``asked``: members of incidents that want a cause, beside who alarms."""
+        pane = panes[-1]
         telling = Telling(
             end=pane.end,
             before={reading.stream: reading for reading in state.readings},
@@ -78,18 +92,41 @@ class PaneJudge:
             fitted,
             pane,
             log_threshold=self._log_threshold,
+            slot=slot,
             telling=telling,
         )
         silent = judge_feeds(state.silent, fitted, pane, slot, telling)
+        stuck = judge_stuck(self._streams.distances, state.stuck, fitted, pane, telling)
         after = msgspec.structs.replace(
             state,
             scalar=engines,
             whole=whole,
             shares=shares,
             silent=silent,
+            stuck=stuck,
             tracks=telling.tracks,
         )
-        return Seen(state=after, readings=tuple(telling.readings), alarms=tuple(telling.alarms))
+        asked |= {alarm.moved.stream for alarm in telling.alarms}
+        return Seen(
+            state=after,
+            readings=tuple(telling.readings),
+            alarms=tuple(telling.alarms),
+            causes=self._causes(fitted, panes, telling, asked),
+        )
+
+    def _causes(
+        self,
+        fitted: Fitted,
+        panes: Sequence[PaneCounts],
+        telling: Telling,
+        asked: frozenset[str],
+    ) -> Mapping[str, Explained]:
+        if not asked or not panes[-1].complete:
+            return {}
+        near = {reading.stream: reading.evidence for reading in telling.readings}
+        return decide(
+            scene_of(self._streams, fitted, panes, telling.tracks, near, asked, self._profile)
+        )
 
     def _measure(self, fitted: Fitted, pane: PaneCounts, slot: int) -> list[Effect]:
         """The effects in the fit's order; NaN where nothing can be said."""
@@ -97,7 +134,7 @@ class PaneJudge:
         for name in fitted.streams:
             stream, counts = self._by_name.get(name), pane.counts.get(name)
             baseline = fitted.baselines[name]
-            present = 0 if counts is None else int(counts[:-1].sum())
+            present = 0 if stream is None or counts is None else events(stream.layout, counts)
             if (
                 stream is None
                 or counts is None
@@ -107,7 +144,7 @@ class PaneJudge:
             ):
                 measured.append(Effect(distance="", value=nan, raw=nan, n=present, m=0))
                 continue
-            distance, m = DISTANCES[stream.distance], baseline.events(slot)
+            distance, m = DISTANCES[stream.distance], baseline.events(slot) // stream.layout.unit
             measured.append(distance.measure(stream.layout, baseline.normal(slot), counts, m=m))
         return measured
 
@@ -142,19 +179,8 @@ class PaneJudge:
             )
             if not fired[i]:
                 continue
-            slot = slot_of(pane.start, fitted.slots)
-            shares = fitted.baselines[stream.name].normal(slot)
-            counts = pane.counts[stream.name]
-            cause = diagnose(stream, self._profile, shares, counts, track.recent)
-            how = _how(reading, normal, measured[i].where)
-            telling.alarms.append(
-                Alarm(
-                    moved=moved_of(reading, track, how),
-                    kind="input_drift" if cause is None else "data_fault",
-                    severity="info" if cause is None else "warning",
-                    cause=cause or "",
-                )
-            )
+            moved = moved_of(reading, track, _how(reading, normal, measured[i].where))
+            telling.alarms.append(Alarm(moved=moved, kind="input_drift", severity="info"))
         return after.to_dict()
 
     def _calm(self, fitted: Fitted, effects: FloatArray, held: frozenset[str]) -> FloatArray:

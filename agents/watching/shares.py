@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from math import ceil, nan
 from typing import Any
 
-from agents.incidents import Kind, StreamMoved
-from agents.watching.diagnosis import is_abrupt
+from agents.incidents import StreamMoved
 from agents.watching.fitted import Fitted, ShareFit
 from agents.watching.incidents import Alarm
 from agents.watching.readings import Found, Telling, moved_of
@@ -13,10 +12,6 @@ from agents.watching.state import Track
 from agents.watching.streams import PREDICTIONS_FEED, PaneCounts, ShareStream, share_of
 from detectors.sequential import proportion
 
-# A share needs three panes too; above its limit in one pane it is a transient.
-PANES_MIN = 3
-# Missing from most events is a fault however slowly it came.
-MOSTLY = 0.5
 # A feed has stopped when it was silent for an hour and for two panes, and was never so before.
 SILENT_S, SILENT_PANES, SILENT_LEAST = 3_600.0, 2, 20
 
@@ -29,6 +24,7 @@ def step_share(
     log_threshold: float,
     *,
     at: float,
+    slot: int = 0,
     below: bool = False,
 ) -> tuple[dict[str, Any], Found]:
     """One pane that starts ``at`` through the proportion engine: ``counted`` = (k, n)."""
@@ -38,14 +34,14 @@ def step_share(
         before or proportion.ProportionState(),
         k,
         n,
-        fit.limit,
+        fit.limit_in(slot),
         log_threshold,
         at=at,
         direction="below" if below else "above",
         excess_variance=fit.excess,
-        panes_min=PANES_MIN,
+        panes_min=fit.panes,
     )
-    excess = (k / n - fit.normal) * (-1 if below else 1) if n else nan
+    excess = (k / n - fit.normal_in(slot)) * (-1 if below else 1) if n else nan
     found = Found(
         stream=name,
         distance="share",
@@ -55,7 +51,7 @@ def step_share(
         fired=fired,
         fast=n > 0 and excess >= fit.tolerance,
         since=after.since,
-        panes=PANES_MIN,
+        panes=fit.panes,
     )
     return after.to_dict(), found
 
@@ -67,6 +63,7 @@ def judge_shares(
     pane: PaneCounts,
     *,
     log_threshold: float,
+    slot: int,
     telling: Telling,
 ) -> dict[str, dict[str, Any]]:
     """Every share stream of a pane; gives the engines' next states."""
@@ -78,20 +75,19 @@ def judge_shares(
         k, n = share_of(stream, pane) if pane.complete else (0, 0)
         engine = engines.get(stream.name, {})
         after[stream.name], found = step_share(
-            stream.name, fit, engine, (k, n), log_threshold, at=pane.start
+            stream.name, fit, engine, (k, n), log_threshold, at=pane.start, slot=slot
         )
         reading, track = telling.take(found)
         if found.fired:
-            kind = _kind(stream, fit, track, k / n)
             how = f"{stream.name}: {k} of {n} events ({k / n:.1%}), normally {fit.normal:.1%}"
-            telling.alarms.append(
-                Alarm(
-                    moved=moved_of(reading, track, how),
-                    kind=kind,
-                    severity="info" if kind == "input_drift" else "warning",
-                    cause="" if kind == "input_drift" else _cause(stream, k / n, fit.normal),
-                )
-            )
+            moved = moved_of(reading, track, how)
+            if stream.kind == "errors":
+                cause = f"{k / n:.1%} of the requests fail (normally {fit.normal:.1%})"
+                alarm = Alarm(moved=moved, kind="operational", severity="warning", cause=cause)
+            else:
+                # Drift, unless a cause is found that makes it a fault.
+                alarm = Alarm(moved=moved, kind="input_drift", severity="info")
+            telling.alarms.append(alarm)
     return after
 
 
@@ -112,6 +108,7 @@ def judge_feeds(
         after[feed] = silent.get(feed, 0) + 1 if stopped else 0
         telling.tracks[name] = Track(ratio=float(stopped))
         if after[feed] == needed:
+            what = "predictions" if feed == PREDICTIONS_FEED else feed
             moved = StreamMoved(
                 stream=name,
                 distance="count",
@@ -120,37 +117,9 @@ def judge_feeds(
                 evidence=1.0,
                 since=pane.end - needed * pane_s,
                 how=f"{name}: nothing for {needed} panes, normally at least {least[slot]} events",
+                cause=f"the feed {what} has stopped",
+                cause_kind="outage",
+                sure=1.0,
             )
-            what = "predictions" if feed == PREDICTIONS_FEED else feed
-            telling.alarms.append(
-                Alarm(
-                    moved=moved,
-                    kind="data_fault",
-                    severity="warning",
-                    cause=f"the feed {what} has stopped",
-                )
-            )
+            telling.alarms.append(Alarm(moved=moved, kind="data_fault", severity="warning"))
     return after
-
-
-def _kind(stream: ShareStream, fit: ShareFit, track: Track, share: float) -> Kind:
-    """A feed that breaks does so at once, or loses most of its values; what creeps is the world.
-
-    Some values are missing for a reason (no gust, no wind direction in calm air), and the reason
-    has seasons: within what the burn-in showed, or slowly, it is drift and not a fault.
-    """
-    if stream.kind == "errors":
-        return "operational"
-    if stream.kind == "unseen":
-        return "data_fault"
-    beyond = share > fit.highest + fit.tolerance
-    at_once = is_abrupt(track.recent, fit.tolerance)
-    return "data_fault" if beyond and (at_once or share >= MOSTLY) else "input_drift"
-
-
-def _cause(stream: ShareStream, share: float, normal: float) -> str:
-    return {
-        "errors": f"{share:.1%} of the requests fail (normally {normal:.1%})",
-        "missing": f"{stream.of} is missing in {share:.1%} of the events (normally {normal:.1%})",
-        "unseen": f"{stream.of} has values that training never saw in {share:.1%} of the events",
-    }[stream.kind]

@@ -93,6 +93,19 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     reading: Reading | None = None
 
 
+class LabelTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence that labels are turned round. ``open``: the labels since ``start`` that are too few
+    yet; ``log_m``: log of the e-detector; ``since``: event time at which its run began; ``level``:
+    how far the AUC lies below one half, in units of .05 (NaN: not known)."""
+
+    open: bytes = b""
+    start: float | None = None
+    log_m: float = float("-inf")
+    run: float = 0.0
+    since: float | None = None
+    level: float = float("nan")
+
+
 class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     """All that the watcher keeps. Times are event time; ``incidents`` holds the open ones only."""
 
@@ -109,8 +122,10 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     whole: dict[str, Any] = {}
     shares: dict[str, dict[str, Any]] = {}
     silent: dict[str, int] = {}
+    stuck: dict[str, tuple[int, int]] = {}
     tracks: dict[str, Track] = {}
     arrival: Arrival = Arrival()
+    labels: LabelTrack = LabelTrack()
     champion: str = ""
     rules: dict[str, RuleTrack] = {}
     mutes: dict[str, Mute] = {}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agents.watching.diagnosis import clock_period
+from agents.watching.why.clock import clock_period
 from detectors.profile import Profile, StreamProfile
 from detectors.sketches.numeric import NumericLayout
 

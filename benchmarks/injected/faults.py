@@ -1,0 +1,117 @@
+"""Ten faults that real feeds have, each as a change of real rows from an onset on.
+
+What the right answer is was written down before anything was measured, with the reason where one
+could argue.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from driftd.demo.flights import WEATHER
+
+KM_PER_MILE, MPS_PER_MPH = 1.609344, 0.44704
+UTC_SHIFT_MIN, DAY_MIN = 240.0, 1_440.0
+FOREIGN_SHARE = 0.35
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """``change`` bends the rows sent after the onset (a copy; ``rng`` is the run's own);
+    ``cause``: what driftd should name; ``kind``: the kind of incident that it belongs to."""
+
+    change: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
+    cause: str
+    kind: str
+    flips_labels: bool = False
+    harmless: bool = False
+    """No more quality incidents may open than without the fault."""
+    why: str = ""
+
+
+def _metres_per_second(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.assign(wind_speed=rows["wind_speed"] * MPS_PER_MPH)
+
+
+def _utc(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.assign(minute_of_day=(rows["minute_of_day"] + UTC_SHIFT_MIN) % DAY_MIN)
+
+
+def _silence(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.iloc[:0]
+
+
+def _renamed(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.assign(carrier=rows["carrier"].replace("EV", "XE"))
+
+
+def _swapped(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.assign(wind_dir=rows["wind_speed"], wind_speed=rows["wind_dir"])
+
+
+def _stuck(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    last = rows["pressure"].dropna().iloc[0]
+    return rows.assign(pressure=float(last))
+
+
+def _foreign(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """A share of the rows gives way to real flights of one carrier from one airport."""
+    theirs = rows[(rows["carrier"] == "EV") & (rows["origin"] == "EWR")]
+    mixed = rows.copy()
+    drawn = np.flatnonzero(rng.random(len(rows)) < FOREIGN_SHARE)
+    for start in np.unique(rows["hour_ts"] // 86_400):
+        mine = drawn[(rows["hour_ts"].to_numpy()[drawn] // 86_400) == start]
+        pool = theirs[(theirs["hour_ts"] // 86_400) == start]
+        if len(pool) and len(mine):
+            copies = pool.iloc[rng.integers(0, len(pool), len(mine))]
+            names = [c for c in rows.columns if c not in ("id", "hour_ts", "label_ts", "late")]
+            mixed.iloc[mine, [mixed.columns.get_loc(c) for c in names]] = copies[names].to_numpy()
+            late = copies["late"].to_numpy()
+            mixed.iloc[mine, mixed.columns.get_loc("late")] = np.where(
+                np.isnan(late), mixed["late"].to_numpy()[mine], late
+            )
+    return mixed
+
+
+def _weatherless(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.assign(**dict.fromkeys(WEATHER, np.nan))
+
+
+def _kilometres(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.assign(distance=rows["distance"] * KM_PER_MILE)
+
+
+def _same(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows
+
+
+FAULTS: Mapping[str, Fault] = {
+    "clock": Fault(change=_utc, cause="clock", kind="data_fault"),
+    "distance in km": Fault(
+        change=_kilometres,
+        cause="unit",
+        kind="data_fault",
+        harmless=True,
+        why=(
+            "drift without harm: whoever is told wants to hear that the unit changed, and that "
+            "quality did not suffer; so no quality incident may open beside it"
+        ),
+    ),
+    "label flip": Fault(change=_same, cause="flipped_labels", kind="data_fault", flips_labels=True),
+    "missing upstream": Fault(change=_weatherless, cause="missing_upstream", kind="data_fault"),
+    "mixture": Fault(
+        change=_foreign,
+        cause="mixture",
+        kind="input_drift",
+        why="the values are right and there are other ones among them: the world, no fault",
+    ),
+    "new category": Fault(change=_renamed, cause="new_category", kind="data_fault"),
+    "outage": Fault(change=_silence, cause="outage", kind="data_fault"),
+    "stuck value": Fault(change=_stuck, cause="stuck", kind="data_fault"),
+    "swapped columns": Fault(change=_swapped, cause="swapped", kind="data_fault"),
+    "unit": Fault(change=_metres_per_second, cause="unit", kind="data_fault"),
+}
+"""Fault -> what is done; the names are those of the table in docs/incidents.md."""
+CONTROL = Fault(change=_same, cause="", kind="")
