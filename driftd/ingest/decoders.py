@@ -122,10 +122,13 @@ def _event(value: bytes, limits: Limits, repairs: Counter[str]) -> Event:
     ):
         if not (
             0.0 < event.ts < TS_MILLISECONDS
+            and event.tick is None
             and (event.features is not None or event.label is not None)
             and event.model
         ):
             check(event)
+            if event.tick is not None:
+                return Event(tick=event.tick)
         return event
     return repair(_document(value, repairs), limits, repairs)
 

@@ -158,6 +158,22 @@ def test_what_cannot_be_used_is_missing_and_counted(case: _Repaired) -> None:
     assert counted == ({case.repair: 1} if case.repair else {})
 
 
+def test_a_tick_is_nothing_else_on_either_path() -> None:
+    record = {**SOUND, "features": {"a": 1}, "tick": T}
+
+    assert _only(_decode(record)) == _only(_decode({**record, "score": float("nan")}))
+
+
+def test_vectors_take_the_quick_path_unless_one_is_too_long() -> None:
+    short = _decode({**SOUND, "vectors": {"text": [0.5, 2, -1e300]}})
+    long = _decode({**SOUND, "vectors": {"text": [0.5] * 5, "image": [1.0]}})
+
+    assert _only(short).vectors == {"text": [0.5, 2.0, -1e300]}
+    assert short.repairs[Repair.SLOW_PATH] == 0
+    assert _only(long).vectors == {"image": [1.0]}
+    assert long.repairs[Repair.CHANGED_TYPE] == 1
+
+
 def test_a_sound_event_takes_the_quick_path() -> None:
     decoded = _decode({**SOUND, "features": {"a": 3, "b": "JFK", "c": None}, "error": None})
 
