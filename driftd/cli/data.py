@@ -10,6 +10,7 @@ import typer
 
 from driftd.cli import at_rest
 from driftd.cli.at_rest import AsJson, Ignore, Label, Positive, Score, Table, Text, Time
+from driftd.cli.data_baseline import baseline
 from driftd.cli.data_check import check
 from driftd.cli.data_compare import compare
 from driftd.cli.data_replay import replay
@@ -42,9 +43,9 @@ LogTo = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(help="Profile, compare, check and export data at rest.")
+    group = typer.Typer(help="Profile, compare, check, replay and export data at rest.")
     app.add_typer(group, name="data")
-    for command in (profile, compare, check, replay, export):
+    for command in (profile, compare, check, replay, baseline, export):
         group.command()(command)
 
 

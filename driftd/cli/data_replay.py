@@ -10,7 +10,7 @@ from driftd.cli import at_rest
 from driftd.cli.at_rest import EXIT_FOUND, Html, Ignore, Text
 
 if TYPE_CHECKING:
-    from driftd.data.replay.roles import Roles
+    from driftd.data.replay.roles import Clock, Roles
     from driftd.data.replay.watching import Replayed
     from policies.specs import ModelSpec
 
@@ -72,7 +72,7 @@ def replay(
     with at_rest.for_ci():
         spec = at_rest.read_policy(policy)
         roles = Roles(
-            clock=_clock(time, time_unit, start, every),
+            clock=clock_of(time, time_unit, start, every),
             score=score,
             prediction=prediction,
             label=label,
@@ -119,7 +119,8 @@ class _Asked:
     until: float
 
 
-def _clock(time: str | None, unit: str | None, start: str | None, every: str | None) -> Any:
+def clock_of(time: str | None, unit: str | None, start: str | None, every: str | None) -> "Clock":
+    """When rows happened, as the options say. Raises ``MistakeError`` where they contradict."""
     from driftd.data.replay.roles import Clock
     from driftd.errors import MistakeError
 

@@ -106,8 +106,8 @@ def learn_reference(
     held, end = 0, upto if upto is not None else float("inf")
     times = []
     for batch in timed(batches, roles, span):
-        answered = _answered(batch.rows, roles)
-        rows, ts = batch.rows.filter(pa.array(answered)), batch.ts[answered]
+        asked = answered(batch.rows, roles)
+        rows, ts = batch.rows.filter(pa.array(asked)), batch.ts[asked]
         if len(ts) and end == float("inf"):
             end = ts[0] + max(SPAN_MIN_S, PANES_MIN * spec.clock.pane_s)
         mine = ts < end
@@ -136,7 +136,7 @@ def learn_reference(
     return counted.profile("", np.concatenate(times)), chosen
 
 
-def _answered(rows: pa.Table, roles: Roles) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def answered(rows: pa.Table, roles: Roles) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Rows that are requests: of event records not those that only bring a label."""
     if not roles.records:
         return np.ones(rows.num_rows, bool)
@@ -176,7 +176,7 @@ def replay_rows(
     for batch in timed(batches, roles, span or Span()):
         names |= set(batch.rows.column_names)
         labels.add(batch.rows, batch.ts)
-        asked = _answered(batch.rows, roles)
+        asked = answered(batch.rows, roles)
         rows = batch.rows if asked.all() else batch.rows.filter(pa.array(asked))
         for pane in buckets.add(rows, batch.ts[asked], batch.first_row):
             replay.close(pane, labels.close(pane.start, pane.end))
