@@ -208,8 +208,6 @@ def _document(found: "Replayed") -> dict[str, Any]:
 
 
 def _tell(found: "Replayed") -> None:
-    from policies.units import duration_text
-
     when = at_rest.when
     days = (found.until - found.since) / 86_400
     print(
@@ -224,13 +222,7 @@ def _tell(found: "Replayed") -> None:
         print(
             f"learned what is normal until {when(found.learned)} ({learned:.1f} days), then watched {found.watched_s / 86_400:.1f} days"
         )
-        needed = sorted(found.panes_needed.items(), key=lambda one: (-one[1], one[0]))
-        print(
-            "a decision takes "
-            + ", ".join(f"{name} {n * found.pane_s / 86_400:.2g} d" for name, n in needed[:6])
-            + (f" and less on {len(needed) - 6} more" if len(needed) > 6 else "")
-            + f" ({duration_text(found.pane_s)} a pane)"
-        )
+        print(_decisions(found))
     if found.incidents:
         at_rest.print_table(
             ("kind", "severity", "onset", "opened", "ended", "what happened"),
@@ -257,3 +249,13 @@ def _tell(found: "Replayed") -> None:
             ],
         )
     print(f"{len(found.incidents)} incidents, {found.per_30d():.2g} in 30 days")
+
+
+def _decisions(found: "Replayed") -> str:
+    """How long a decision takes on the slowest streams."""
+    from policies.units import duration_text
+
+    needed = sorted(found.panes_needed.items(), key=lambda one: (-one[1], one[0]))
+    told = [f"{name} {duration_text(panes * found.pane_s)}" for name, panes in needed[:6]]
+    more = f" and no longer on {len(needed) - 6} more" if len(needed) > 6 else ""
+    return f"a decision takes {', '.join(told)}{more}"

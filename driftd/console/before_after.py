@@ -9,7 +9,7 @@ from detectors.profile import StreamProfile
 from detectors.sketches.category import CategoryLayout
 from detectors.sketches.numeric import NumericLayout
 from detectors.sketches.positive import PositiveLayout
-from driftd.console.figures import AFTER, BEFORE, quiet, svg_of
+from driftd.console.figures import AFTER, BEFORE, MUTED, quiet, svg_of
 
 BARS, NAMES = 32, 14
 NAME_CHARACTERS = 18
@@ -38,10 +38,11 @@ def before_after_plot(stream: str, before: StreamProfile, after: StreamProfile) 
 
 
 def _names(axes: Axes, layout: CategoryLayout, before: FloatArray, after: FloatArray) -> None:
-    # The cells that hold or moved most; their order is the layout's.
-    weight = np.maximum(before, after)
-    cells = np.sort(np.argsort(-weight, kind="stable")[:NAMES])
-    cells = cells[weight[cells] > 0]
+    # The cells that moved most and those that hold most; their order is the layout's.
+    held, moved = np.maximum(before, after), np.abs(after - before)
+    both = [np.argsort(-weight, kind="stable")[: NAMES // 2] for weight in (moved, held)]
+    cells = np.unique(np.concatenate(both))
+    cells = cells[held[cells] > 0]
     at = np.arange(len(cells))
     axes.bar(at - 0.2, before[cells], 0.4, color=BEFORE, label="before")
     axes.bar(at + 0.2, after[cells], 0.4, color=AFTER, label="after")
@@ -61,6 +62,7 @@ def _numbers(axes: Axes, edges: FloatArray, before: IntArray, after: IntArray) -
         inner = np.interp(bars[1:-1], edges, share[:-1])
         heights = np.diff(np.concatenate([[0.0], inner, [1.0]]))
         axes.bar(bars[:-1], heights, width, align="edge", color=colour, alpha=0.65, label=name)
+    axes.set_xlabel("what lies beyond stands in the outermost bars", fontsize=7, color=MUTED)
 
 
 def _below(counts: IntArray) -> FloatArray:

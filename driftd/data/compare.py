@@ -154,11 +154,16 @@ def _compared(
         stream=name,
         before=before,
         after=after,
-        measures=tuple(sorted(measures, key=lambda one: -one.ratio)),
+        measures=tuple(sorted(measures, key=_rank)),
         effects=effects,
         p_value=p_value,
         note=note,
     )
+
+
+def _rank(one: Moved) -> tuple[float, bool]:
+    # Where nothing moved the distance speaks for the stream.
+    return -max(one.ratio, 0.0), one.measure in (MISSING, UNSEEN)
 
 
 def _moved(name: str, effect: Effect, tolerance: float) -> Moved:

@@ -180,7 +180,7 @@ def _missing(before: Profile, after: Profile) -> list[Finding]:
                     severity="error",
                     column=name,
                     count=int(new.counts[-1]),
-                    of=int(new.counts.sum()),
+                    of=new.n + int(new.counts[-1]),
                     says=f"{new.missing_share:.1%} are missing, {old.missing_share:.1%} in the "
                     "reference",
                     todo="find out where they went",

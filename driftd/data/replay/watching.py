@@ -65,12 +65,13 @@ class Replayed:
 
     @property
     def panes_needed(self) -> dict[str, int]:
-        """Stream -> how many panes a decision needs on it, as it was learned."""
+        """Stream -> how many panes a decision needs on it; of those that had values to learn from."""
         if self.fitted is None:
             return {}
         return {
             name: int(panes)
             for name, panes in zip(self.fitted.streams, self.fitted.scalar.panes, strict=True)
+            if self.fitted.baselines[name].counts.any()
         }
 
     def why_not_learned(self) -> str:

@@ -1,6 +1,7 @@
 """A table against its reference: what moved is found, what did not is not, and effects decide."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -215,3 +216,52 @@ def test_a_file_that_is_no_profile_is_told(tmp_path: Path) -> None:
     assert run_data("compare", wrong, cur)[::2] == (
         2, f"driftd: {wrong}: these bytes are no profile; make one with: driftd data profile\n",
     )  # fmt: skip
+
+
+def test_a_column_of_vectors_is_compared_by_mmd(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    files = []
+    for name, shift in (("ref", 0.0), ("same", 0.0), ("moved", 0.5)):
+        values = rng.normal(shift, 1, (3_000, 8)).astype(np.float32)
+        table = pa.table({"e": pa.FixedSizeListArray.from_arrays(values.ravel(), 8)})
+        files.append(tmp_path / f"{name}.parquet")
+        pq.write_table(table, files[-1])
+    ref, same, moved = files
+
+    assert run_json("compare", ref, same)["drift"] is False
+    [stream] = run_json("compare", ref, moved, code=1)["streams"]
+    assert stream["kind"] == "vector"
+    assert stream["measures"][0]["measure"] == "mmd"
+    assert stream["missing"] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("command", ["compare", "check", "replay"])
+def test_memory_is_a_few_blocks_however_long_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("driftd.data.tables.BLOCK_BYTES", 256 * 1024)
+    monkeypatch.setattr("driftd.data.profile_file.SAMPLE_ROWS", 20_000)
+    rng = np.random.default_rng(5)
+    n = 300_000
+    long = pa.table({"ts": 1.7e9 + np.arange(n) * 10.0, "x": rng.normal(size=n)})
+    path, profile, policy = (tmp_path / name for name in ("long.csv", "p.bin", "m.yaml"))
+    pacsv.write_csv(long, path)
+    size = long.nbytes
+    del long
+    assert run_data("profile", path, "--time", "ts", "--out", profile)[0] == 0
+    policy.write_text("model: m\nclock: {pane: 1d, lateness: 0s}\n", encoding="utf-8")
+    held: list[int] = []
+    before = pa.total_allocated_bytes()
+    monkeypatch.setattr(
+        "driftd.cli.at_rest.progress",
+        lambda _what: nullcontext(lambda _done: held.append(pa.total_allocated_bytes() - before)),
+    )
+    words: dict[str, list[object]] = {
+        "compare": [profile, path],
+        "check": [path, "--against", profile],
+        "replay": [path, "--policy", policy, "--profile", profile],
+    }
+    assert run_data(command, *words[command], "--ignore", "ts")[0] == 0
+
+    assert len(held) > 5
+    assert max(held) < size / 3

@@ -71,7 +71,7 @@ def test_what_never_changed_is_quiet(tmp_path: Path, policy: Path) -> None:
     assert found["events"] == (DAYS * 24 - 1) * RATE
     assert found["learned"] == START + 7 * DAY
     assert found["watched_days"] == pytest.approx(DAYS - 7, abs=0.1)
-    assert set(found["panes_needed"]) == {"x", "city", "@score", "@prediction"}
+    assert set(found["panes_needed"]) == {"x", "city", "@score"}
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
