@@ -32,6 +32,8 @@ class Side:
 
     keys: Keys
     content: tuple[str, ...]
+    every_time: bool = False
+    """Whether each row's time is kept, and not the span alone."""
     rows: int = 0
     contents: Repeats = field(default_factory=Repeats)
     ids: Repeats = field(default_factory=Repeats)
@@ -50,7 +52,8 @@ class Side:
                 kept.add(hashes_of(table, [str(name)]))
         if self.keys.time in have:
             ts = seconds(table[self.keys.time])
-            self.times.append(ts)
+            if self.every_time:
+                self.times.append(ts)
             ts = ts[np.isfinite(ts)]
             self.first = min(self.first, float(ts.min(initial=np.inf)))
             self.last = max(self.last, float(ts.max(initial=-np.inf)))

@@ -193,7 +193,7 @@ def _against_test(train: Side, asked: Asked, progress: Progress) -> list[Finding
     path = asked.test
     if path is None:
         return []
-    test = Side(train.keys, train.content)
+    test = Side(train.keys, train.content, every_time=True)
     for batch in read_batches(path, asked.columns.text):
         gone = [name for name in train.content if name not in batch.rows.column_names]
         if len(gone) == len(train.content):
