@@ -7,7 +7,24 @@ import typer
 
 from driftd.cli import at_rest
 from driftd.cli.at_rest import Ignore, Text
-from driftd.cli.data_replay import Column, Duration, PolicyFile, clock_of
+from driftd.cli.recorded import (
+    EVER,
+    NEVER,
+    Every,
+    PolicyFile,
+    Prediction,
+    ProfileFile,
+    Score,
+    Since,
+    Start,
+    Time,
+    TimeUnit,
+    Until,
+    clock_of,
+    roles_of,
+    span_of,
+)
+from driftd.errors import MistakeError
 
 if TYPE_CHECKING:
     from driftd.data.replay.history import History
@@ -15,33 +32,34 @@ if TYPE_CHECKING:
     from policies.specs import ModelSpec
 
 
+Recorded = Annotated[
+    Path,
+    typer.Argument(exists=True, dir_okay=False, help="Recorded events, or a baseline made before."),
+]
+Out = Annotated[Path | None, typer.Option(help="Where the baseline goes.")]
+StoreAt = Annotated[
+    str | None, typer.Option(help="Hand it to the model in this store, which has none yet.")
+]
+By = Annotated[str | None, typer.Option("--by", help="Who; default: login name.")]
+
+
 def baseline(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, dir_okay=False, help="Recorded events, or a baseline made before."
-        ),
-    ],
+    file: Recorded,
     policy: PolicyFile,
-    profile: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="The profile of the version that serves."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the baseline goes.")] = None,
-    store: Annotated[
-        str | None, typer.Option(help="Hand it to the model in this store, which has none yet.")
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="The column of event times; default ts.")] = None,
-    time_unit: Duration = None,
-    start: Annotated[str | None, typer.Option(help="The time of 0, or of the first row.")] = None,
-    every: Duration = None,
-    score: Column = None,
-    prediction: Column = None,
-    since: Annotated[str, typer.Option(help="First event time: 2013-01-01 or seconds.")] = "-9e99",
-    until: Annotated[str, typer.Option(help="End, not included.")] = "9e99",
+    profile: ProfileFile = None,
+    out: Out = None,
+    store: StoreAt = None,
+    time: Time = None,
+    time_unit: TimeUnit = None,
+    start: Start = None,
+    every: Every = None,
+    score: Score = None,
+    prediction: Prediction = None,
+    since: Since = EVER,
+    until: Until = NEVER,
     ignore: Ignore = None,
     text: Text = None,
-    by: Annotated[str | None, typer.Option("--by", help="Who; default: login name.")] = None,
+    by: By = None,
     as_json: at_rest.AsJson = False,
 ) -> None:
     """Learn what is normal from history, so that a model is watched from its first pane on.
@@ -50,22 +68,13 @@ def baseline(
     the daemon finds it at its next step; a model that has learned its own baseline is left alone.
     """
     from driftd.cli.client import who
-    from driftd.data.replay.roles import Roles
-    from driftd.errors import MistakeError
 
     if out is None and store is None:
         raise MistakeError("say where it goes: --out FILE, --store URL, or both")
     spec = at_rest.read_policy(policy)
-    roles = Roles(
-        clock=clock_of(time, time_unit, start, every),
-        score=score,
-        prediction=prediction,
-        model=spec.model,
-        ignore=frozenset(ignore or ()),
-        text=frozenset(text or ()),
-    )
-    span = (at_rest.seconds("--since", since), at_rest.seconds("--until", until))
-    history = _history(file, spec, roles, profile, span)
+    clock = clock_of(time, time_unit, start, every)
+    roles = roles_of(spec.model, clock, score, prediction, None, None, None, ignore, text)
+    history = _history(file, spec, roles, profile, span_of(since, until))
     if out is not None:
         at_rest.write_page(out, history.to_bytes(), "--out")
     if store is not None:
@@ -80,7 +89,6 @@ def _history(
     from driftd.data.replay.history import History, learn_history
     from driftd.data.replay.sources import Span, column_names, file_batches
     from driftd.data.tables import is_table
-    from driftd.errors import MistakeError
 
     if not is_table(file):
         try:

@@ -8,58 +8,82 @@ import typer
 
 from driftd.cli import at_rest
 from driftd.cli.at_rest import EXIT_FOUND, Html, Ignore, Text
+from driftd.cli.recorded import (
+    EVER,
+    NEVER,
+    Every,
+    Label,
+    LabelTime,
+    PolicyFile,
+    Prediction,
+    ProfileFile,
+    Score,
+    Since,
+    Start,
+    Time,
+    TimeUnit,
+    Until,
+    Version,
+    clock_of,
+    roles_of,
+    span_of,
+)
 
 if TYPE_CHECKING:
-    from driftd.data.replay.roles import Clock, Roles
+    from driftd.data.replay.roles import Roles
     from driftd.data.replay.watching import Replayed
     from policies.specs import ModelSpec
 
-PolicyFile = Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The policy to try.")]
 Recorded = Annotated[
     Path | None,
     typer.Argument(exists=True, dir_okay=False, help="Recorded events: Parquet, CSV, JSON lines."),
 ]
-Column = Annotated[str | None, typer.Option(help="The column of that; event records know theirs.")]
-Duration = Annotated[str | None, typer.Option(help="Such as 30m or 1ms.")]
+ArchiveAt = Annotated[str | None, typer.Option(help="The archive: a folder or URL.")]
+StoreAt = Annotated[str | None, typer.Option(help="A store's URL: replay its panes.")]
+Model = Annotated[str | None, typer.Option(help="The model; default: the policy's.")]
+ReferenceUntil = Annotated[
+    str | None, typer.Option(help="Without --profile: the reference is what came before this time.")
+]
+Plot = Annotated[Path | None, typer.Option(dir_okay=False, help="A PNG of the timeline.")]
+FailAbove = Annotated[
+    float | None, typer.Option(min=0, help="End with 1 if incidents in 30 days exceed this.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    file: Path | None
+    archive: str | None
+    store: str | None
+    profile: Path | None
+    reference_until: str | None
+    span: tuple[float, float]
 
 
 def replay(
     policy: PolicyFile,
     file: Recorded = None,
-    archive: Annotated[str | None, typer.Option(help="The archive: a folder or URL.")] = None,
-    store: Annotated[str | None, typer.Option(help="A store's URL: replay its panes.")] = None,
-    model: Annotated[str | None, typer.Option(help="The model; default: the policy's.")] = None,
-    profile: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The reference profile.")
-    ] = None,
-    reference_until: Annotated[
-        str | None,
-        typer.Option(help="Without --profile: learn the reference before this time."),
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="The column of event times; default ts.")] = None,
-    time_unit: Annotated[
-        str | None, typer.Option(help="A unit of --time, such as 1ms or 1d.")
-    ] = None,
-    start: Annotated[str | None, typer.Option(help="The time of 0, or of the first row.")] = None,
-    every: Annotated[
-        str | None, typer.Option(help="No times: a row every so long, as 30m.")
-    ] = None,
-    score: Column = None,
-    prediction: Column = None,
-    label: Column = None,
-    label_time: Column = None,
-    version: Column = None,
-    since: Annotated[str, typer.Option(help="First event time: 2013-01-01 or seconds.")] = "-9e99",
-    until: Annotated[str, typer.Option(help="End, not included.")] = "9e99",
+    archive: ArchiveAt = None,
+    store: StoreAt = None,
+    model: Model = None,
+    profile: ProfileFile = None,
+    reference_until: ReferenceUntil = None,
+    time: Time = None,
+    time_unit: TimeUnit = None,
+    start: Start = None,
+    every: Every = None,
+    score: Score = None,
+    prediction: Prediction = None,
+    label: Label = None,
+    label_time: LabelTime = None,
+    version: Version = None,
+    since: Since = EVER,
+    until: Until = NEVER,
     ignore: Ignore = None,
     text: Text = None,
     html: Html = None,
-    plot: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="A PNG of the timeline.")
-    ] = None,
-    fail_above: Annotated[
-        float | None, typer.Option(min=0, help="End with 1 if incidents per 30 days exceed this.")
-    ] = None,
+    plot: Plot = None,
+    fail_above: FailAbove = None,
     as_json: at_rest.AsJson = False,
 ) -> None:
     """Try a policy on what was recorded before it goes live: what fires, when, how often.
@@ -67,75 +91,33 @@ def replay(
     The daemon's own watcher reads the record in the order of time. Exit codes: 0 done, 1 more
     incidents than --fail-above, 2 a mistake in what was given, 3 something outside.
     """
-    from driftd.data.replay.roles import Roles
-
     with at_rest.for_ci():
         spec = at_rest.read_policy(policy)
-        roles = Roles(
-            clock=clock_of(time, time_unit, start, every),
-            score=score,
-            prediction=prediction,
-            label=label,
-            label_time=label_time,
-            version=version,
-            model=model or spec.model,
-            ignore=frozenset(ignore or ()),
-            text=frozenset(text or ()),
+        clock = clock_of(time, time_unit, start, every)
+        roles = roles_of(
+            model or spec.model, clock, score, prediction, label, label_time, version, ignore, text
         )
-        asked = _Asked(
-            file=file,
-            archive=archive,
-            store=store,
-            profile=profile,
-            reference_until=reference_until,
-            since=at_rest.seconds("--since", since),
-            until=at_rest.seconds("--until", until),
-        )
+        span = span_of(since, until)
+        asked = _Asked(file, archive, store, profile, reference_until, span)
         found = _replayed(spec, roles, asked)
-        if html is not None:
-            from driftd.console.at_rest import replay_page
-
-            at_rest.write_page(html, replay_page(found))
-        if plot is not None:
-            from driftd.console.replay_plot import replay_png
-
-            at_rest.write_page(plot, replay_png(found), "--plot")
-        if as_json:
-            at_rest.print_json(_document(found))
-        else:
-            _tell(found)
+        _answer(found, html, plot, as_json=as_json)
     if fail_above is not None and found.per_30d() > fail_above:
         raise typer.Exit(EXIT_FOUND)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    file: Path | None
-    archive: str | None
-    store: str | None
-    profile: Path | None
-    reference_until: str | None
-    since: float
-    until: float
+def _answer(found: "Replayed", html: Path | None, plot: Path | None, *, as_json: bool) -> None:
+    if html is not None:
+        from driftd.console.at_rest import replay_page
 
+        at_rest.write_page(html, replay_page(found))
+    if plot is not None:
+        from driftd.console.replay_plot import replay_png
 
-def clock_of(time: str | None, unit: str | None, start: str | None, every: str | None) -> "Clock":
-    """When rows happened, as the options say. Raises ``MistakeError`` where they contradict."""
-    from driftd.data.replay.roles import Clock
-    from driftd.errors import MistakeError
-
-    if every is not None and (time or unit):
-        raise MistakeError(
-            "--every says the time of each row: it goes without --time and --time-unit"
-        )
-    if start is not None and not (every or unit):
-        raise MistakeError("--start goes with --every or --time-unit")
-    return Clock(
-        time=time,
-        unit_s=None if unit is None else at_rest.duration("--time-unit", unit),
-        every_s=None if every is None else at_rest.duration("--every", every),
-        start_s=0.0 if start is None else at_rest.seconds("--start", start),
-    )
+        at_rest.write_page(plot, replay_png(found), "--plot")
+    if as_json:
+        at_rest.print_json(_document(found))
+    else:
+        _tell(found)
 
 
 def _replayed(spec: "ModelSpec", roles: "Roles", asked: _Asked) -> "Replayed":
@@ -158,10 +140,8 @@ def _replayed(spec: "ModelSpec", roles: "Roles", asked: _Asked) -> "Replayed":
         from driftd.cli.stored_panes import replay_store
 
         with at_rest.progress(f"replaying the panes of {roles.model}") as bar:
-            return replay_store(
-                spec, asked.store, roles.model, given, (asked.since, asked.until), bar
-            )
-    span = Span(since=asked.since, until=asked.until)
+            return replay_store(spec, asked.store, roles.model, given, asked.span, bar)
+    span = Span(since=asked.span[0], until=asked.span[1])
     if asked.archive:
         from driftd.data.archive import Archive
 

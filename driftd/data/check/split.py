@@ -9,8 +9,8 @@ from driftd.data.check.findings import EXAMPLES_MAX, Finding, share_text
 from driftd.data.check.rows import Repeats, hashes_of
 from driftd.data.profile import seconds
 
-# So much more of the test must stand in train than train repeats itself.
-COINCIDENCE = 0.01
+# Rows of which the test holds so many times more than train repeats of itself are no coincidence.
+COINCIDENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def _contents(train: Side, test: Side) -> Finding | None:
     if not len(places):
         return None
     repeats = len(train.contents.repeated()) / max(train.rows, 1)
-    expected = len(places) / max(test.rows, 1) <= repeats + COINCIDENCE
+    expected = len(places) / max(test.rows, 1) <= COINCIDENCE * repeats
     natural = f"; train repeats {100 * repeats:.2g} % of its own rows, so that is to be expected"
     return Finding(
         check="rows in both",

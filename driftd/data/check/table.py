@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from detectors.profile import Profile
 from driftd.data.check.findings import EXAMPLES_MAX, Finding, ranked, share_text
 from driftd.data.check.label import LabelLeaks
+from driftd.data.check.rows import Repeats, hashes_of
 from driftd.data.check.schema import SchemaCheck, read_schema, schema_of
 from driftd.data.check.split import Keys, Side, split_findings
 from driftd.data.export import ID, LABEL, SUBJECT, TS
@@ -50,41 +51,72 @@ def check_table(path: Path, asked: Asked, progress: Progress = lambda _: None) -
     Raises ``MistakeError`` for a column that is named and not there.
     """
     chosen = choose_file(path, asked.columns, progress=lambda done: progress(done / 3))
-    schemas = _schemas(asked)
-    counted = Counted(asked.against.layouts if asked.against is not None else {})
-    label = asked.columns.label
-    leaks = LabelLeaks(chosen.layouts, label, chosen.skipped) if label else None
-    constants, names = _Constants(), dict[str, None]()
-    side: Side | None = None
+    reading = _Reading(asked, chosen)
     for batch in read_batches(path, asked.columns.text):
-        names.update(dict.fromkeys(batch.rows.column_names))
-        if side is None:
-            side = Side(_present(asked.keys, names), _content(batch.rows, asked))
-        side.add(batch.rows)
-        for schema in schemas:
-            schema.add(batch.rows)
-        if leaks is not None:
-            leaks.add(batch.rows)
-        counted.add(batch.rows)
-        constants.add(batch.rows)
+        reading.add(batch.rows)
         progress((1 + batch.done) / 3)
-    if side is None:
-        raise MistakeError(f"{path.name} has no rows")
-    _check_keys(asked.keys, names)
-    found = [*constants.findings(), *_left_out(chosen, constants), *_duplicates(side)]
-    for schema in schemas:
-        found += schema.findings()
-    if leaks is not None:
-        found += leaks.findings()
-    if asked.against is not None:
-        # What has another type has lost its values by that alone.
-        typed = {one.column for one in found if one.check == "type"}
-        lost = _missing(asked.against, counted.profile("", np.empty(0)))
-        found += [one for one in lost if one.column not in typed]
+    found = reading.findings()
     if asked.test is not None:
-        found += _against_test(side, asked, lambda done: progress((2 + done) / 3))
+        found += _against_test(reading.side, asked, lambda done: progress((2 + done) / 3))
     progress(1.0)
-    return Checked(rows=side.rows, findings=tuple(ranked(found)))
+    return Checked(rows=reading.side.rows, findings=tuple(ranked(found)))
+
+
+class _Reading:
+    """Everything that one pass over a table counts."""
+
+    def __init__(self, asked: Asked, chosen: Chosen) -> None:
+        self._asked, self._chosen = asked, chosen
+        self._schemas = _schemas(asked)
+        self._counted = Counted(asked.against.layouts if asked.against is not None else {})
+        label = asked.columns.label
+        self._leaks = LabelLeaks(chosen.layouts, label, chosen.skipped) if label else None
+        self._constants = _Constants()
+        self._names: dict[str, None] = {}
+        self._shared = _columns_of(asked.test, asked.columns)
+        self._content: tuple[str, ...] = ()
+        self._whole = Repeats()
+        self.side = Side(asked.keys, ())
+
+    def add(self, rows: pa.Table) -> None:
+        """The next rows."""
+        first = not self._names
+        self._names.update(dict.fromkeys(rows.column_names))
+        if first:
+            keys, shared = _present(self._asked.keys, self._names), self._shared
+            self._content = tuple(name for name in self._names if name not in keys.own())
+            both = tuple(n for n in self._content if shared is None or n in shared)
+            self.side = Side(keys, both)
+        self.side.add(rows)
+        if self.side.content != self._content:
+            have = [name for name in self._content if name in rows.column_names]
+            self._whole.add(hashes_of(rows, have))
+        for schema in self._schemas:
+            schema.add(rows)
+        if self._leaks is not None:
+            self._leaks.add(rows)
+        self._counted.add(rows)
+        self._constants.add(rows)
+
+    def findings(self) -> list[Finding]:
+        """What is wrong with the table by itself and against its reference."""
+        _check_keys(self._asked.keys, self._names)
+        same = self.side.content == self._content
+        found = [
+            *self._constants.findings(),
+            *_left_out(self._chosen, self._constants),
+            *_duplicates(self.side, self.side.contents if same else self._whole),
+        ]
+        for schema in self._schemas:
+            found += schema.findings()
+        if self._leaks is not None:
+            found += self._leaks.findings()
+        if self._asked.against is not None:
+            # What has another type has lost its values by that alone.
+            typed = {one.column for one in found if one.check == "type"}
+            lost = _missing(self._asked.against, self._counted.profile("", np.empty(0)))
+            found += [one for one in lost if one.column not in typed]
+        return found
 
 
 def _schemas(asked: Asked) -> list[SchemaCheck]:
@@ -105,9 +137,13 @@ def _present(keys: Keys, names: dict[str, None]) -> Keys:
     return Keys(**found)
 
 
-def _content(rows: pa.Table, asked: Asked) -> tuple[str, ...]:
-    own = _present(asked.keys, dict.fromkeys(rows.column_names)).own()
-    return tuple(name for name in rows.column_names if name not in own)
+def _columns_of(test: Path | None, columns: Columns) -> frozenset[str] | None:
+    """The columns of the test, which may lack some: only what both have can stand in both."""
+    if test is None:
+        return None
+    for batch in read_batches(test, columns.text):
+        return frozenset(batch.rows.column_names)
+    raise MistakeError(f"--test {test.name} has no rows")
 
 
 def _check_keys(keys: Keys, names: dict[str, None]) -> None:
@@ -116,7 +152,7 @@ def _check_keys(keys: Keys, names: dict[str, None]) -> None:
             raise MistakeError(f"{option} {name}: no such column; there are {', '.join(names)}")
 
 
-def _duplicates(side: Side) -> list[Finding]:
+def _duplicates(side: Side, whole: Repeats) -> list[Finding]:
     found = []
     ids = side.ids.repeated()
     if len(ids):
@@ -132,7 +168,7 @@ def _duplicates(side: Side) -> list[Finding]:
                 examples=tuple(int(place) + 1 for place in ids[:EXAMPLES_MAX]),
             )
         )
-    rows = side.contents.repeated()
+    rows = whole.repeated()
     if len(rows):
         found.append(
             Finding(
@@ -194,10 +230,9 @@ def _against_test(train: Side, asked: Asked, progress: Progress) -> list[Finding
     if path is None:
         return []
     test = Side(train.keys, train.content, every_time=True)
+    if not train.content:
+        raise MistakeError(f"--test {path.name}: it has no column of the table that is checked")
     for batch in read_batches(path, asked.columns.text):
-        gone = [name for name in train.content if name not in batch.rows.column_names]
-        if len(gone) == len(train.content):
-            raise MistakeError(f"--test {path.name}: it has no column of the table that is checked")
         test.add(batch.rows)
         progress(batch.done)
     if not test.rows:

@@ -82,6 +82,18 @@ def test_rows_ids_and_subjects_on_both_sides_are_found(tmp_path: Path) -> None:
     assert leaks["rows in both", ""]["examples"] == [1, 2, 3]
 
 
+def test_a_column_that_only_train_has_hides_no_leak(tmp_path: Path) -> None:
+    train, test = columns(1), columns(2)
+    for name in train:
+        test[name] = np.concatenate([np.asarray(train[name])[:50], np.asarray(test[name])[50:]])
+    train["more"] = np.random.default_rng(7).normal(size=N)
+    leaks = found(
+        write(tmp_path, "a.parquet", train), "--test", write(tmp_path, "b.parquet", test), code=1
+    )
+
+    assert leaks["rows in both", ""]["count"] == 50
+
+
 def test_equal_rows_of_a_table_that_repeats_itself_are_no_leak(tmp_path: Path) -> None:
     sides = []
     for seed in (1, 2):
