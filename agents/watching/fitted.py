@@ -1,7 +1,7 @@
 """What was learned in the burn-in: the normal shares of every stream and the noise of its effects."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,41 @@ from detectors.baseline import Baseline
 from detectors.sequential.scalar import ScalarFit
 
 FORMAT = 1
+# A limit of exactly 0 or 1 would make one event infinite evidence.
+LIMIT_MIN = 1e-4
 
 
 class ShareFit(msgspec.Struct, frozen=True, kw_only=True):
     """The null of a share stream: ``normal`` share, ``limit`` = normal moved by the tolerance, and
     the between-pane ``excess`` variance in units of p(1 - p). ``highest``: the third highest share
-    of a burn-in pane, up to which the stream is known to wander by itself."""
+    of a burn-in pane, up to which the stream is known to wander by itself. ``slots``: normal share
+    of each slot of the week (none: ``normal`` at any hour); ``panes``: how many panes a decision
+    needs, since the stream's own jumps last that long."""
 
     normal: float
     tolerance: float
     limit: float
     excess: float
     highest: float = 0.0
+    slots: tuple[float, ...] = ()
+    panes: int = 3
+
+    def normal_in(self, slot: int) -> float:
+        """What is normal in this slot of the week."""
+        return self.slots[slot] if self.slots else self.normal
+
+    def limit_in(self, slot: int) -> float:
+        """The null's edge in this slot of the week."""
+        moved = self.limit + self.normal_in(slot) - self.normal
+        return min(max(moved, LIMIT_MIN), 1 - LIMIT_MIN)
+
+    def with_slots(self, slots: Sequence[float]) -> "ShareFit":
+        """The same with a normal share of each slot."""
+        return msgspec.structs.replace(self, slots=tuple(slots))
+
+    def with_panes(self, panes: int) -> "ShareFit":
+        """The same with another number of panes that a decision needs."""
+        return msgspec.structs.replace(self, panes=panes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,14 @@ from math import inf, log
 
 import numpy as np
 
-from agents.watching.fitted import Fitted, ShareFit
-from agents.watching.streams import ERRORS, PaneCounts, ShareStream, Streams, share_of
+from agents.watching.fitted import Fitted
+from agents.watching.share_fits import fit_shares
 from agents.watching.streams import TOLERANCE_WHOLE as WHOLE_TOLERANCE
+from agents.watching.streams import DistanceStream, PaneCounts, Streams
 from detectors.baseline import DAY_S, Baseline, choose_slots, day_of, slot_of
 from detectors.catalog import DISTANCES
-from detectors.contract import FloatArray
+from detectors.contract import FloatArray, IntArray
+from detectors.distances.rows import effects_of
 from detectors.sequential import scalar
 from policies.specs import ModelSpec
 
@@ -20,10 +22,6 @@ SPAN_MIN_S = 7 * DAY_S
 PANES_MAX, SPAN_MAX_S = 120, 14 * DAY_S
 # Fewer events than this in a pane say nothing about a distribution: the pane is a gap.
 EVENTS_MIN = 20
-# The scales of the long-run variance, in panes: those of the scalar engine.
-SCALES = (1, 6, 36, 144)
-BLOCKS_MIN = 8
-_TINY = 1e-12
 
 
 def log_threshold(spec: ModelSpec, streams: int) -> float:
@@ -62,12 +60,7 @@ def learn(spec: ModelSpec, streams: Streams, panes: Sequence[PaneCounts]) -> Fit
         counts = np.array([pane.counts.get(stream.name, zeros) for pane in usable])
         baseline, others = Baseline.fit(counts[:, :-1], slots, days, slot_count=count)
         baselines[stream.name] = baseline
-        distance = DISTANCES[stream.distance]
-        for row, normal in enumerate(others):
-            if counts[row, :-1].sum() >= EVENTS_MIN:
-                m = baseline.events(int(slots[row]))
-                effect = distance.measure(stream.layout, normal, counts[row], m=m)
-                effects[row, column] = effect.value
+        effects[:, column] = _effects(stream, others, counts, baseline, slots)
 
     threshold = log_threshold(spec, budget_streams(spec, streams))
     bounds = [1.0 if stream.distance == "ks" else inf for stream in streams.distances]
@@ -86,9 +79,32 @@ def learn(spec: ModelSpec, streams: Streams, panes: Sequence[PaneCounts]) -> Fit
         whole=scalar.fit(
             mean_effect(effects)[:, None], WHOLE_TOLERANCE, log_threshold(spec, 1), largest=inf
         ),
-        shares={stream.name: _share_fit(stream, usable) for stream in streams.shares},
+        shares=fit_shares(streams.shares, usable, slots, days, count, threshold),
         least=_least(usable, slots, count),
     )
+
+
+def _effects(
+    stream: DistanceStream,
+    others: FloatArray,
+    counts: IntArray,
+    baseline: Baseline,
+    slots: IntArray,
+) -> FloatArray:
+    """One stream's burn-in effects, shape (panes,); NaN where a pane has too few events."""
+    unit = stream.layout.unit
+    enough = counts[:, :-1].sum(axis=1) >= EVENTS_MIN * unit
+    effects = np.full(len(counts), np.nan)
+    if enough.any():
+        behind = np.array([baseline.events(slot) // unit for slot in range(baseline.slots)])
+        effects[enough] = effects_of(
+            DISTANCES[stream.distance],
+            stream.layout,
+            others[enough],
+            counts[enough],
+            behind[slots[enough]],
+        )
+    return effects
 
 
 def mean_effect(effects: FloatArray) -> FloatArray:
@@ -96,51 +112,6 @@ def mean_effect(effects: FloatArray) -> FloatArray:
     known = np.isfinite(effects)
     total = np.where(known, effects, 0.0).sum(axis=1)
     return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
-
-
-def _share_fit(stream: ShareStream, panes: Sequence[PaneCounts]) -> ShareFit:
-    counted = [share_of(stream, pane) for pane in panes]
-    return fit_share([(k, n) for k, n in counted if n], stream.tolerance, of=stream.name)
-
-
-def fit_share(
-    counted: Sequence[tuple[float, int]], tolerance: float, *, of: str = "", below: bool = False
-) -> ShareFit:
-    """The null of a share from its burn-in panes ``(k, n)``.
-
-    ``excess``: long-run variance between panes beyond the binomial, over p(1 - p): what the
-    proportion engine divides its evidence by, so that a stream whose share wanders by itself needs
-    more panes. Shares are winsorised at median ± 6 MAD: outages of the burn-in are not noise.
-    """
-    k = np.array([bad for bad, _ in counted], np.float64)
-    n = np.array([total for _, total in counted], np.float64)
-    if not len(n):
-        return ShareFit(normal=0.0, tolerance=tolerance, limit=tolerance, excess=0.0)
-    share = k / n
-    # Two outages of the burn-in do not make outages usual.
-    highest = float(np.sort(share)[-min(3, len(share))])
-    median = float(np.median(share))
-    spread = 6 * max(1.4826 * float(np.median(np.abs(share - median))), 1 / float(np.median(n)))
-    share = np.clip(share, median - spread, median + spread)
-    normal = float(share.mean())
-    if of == ERRORS:
-        tolerance = max(tolerance, normal / 2)
-    limit = normal - tolerance if below else normal + tolerance
-    limit = min(max(limit, 1e-4), 1 - 1e-4)
-    binomial = normal * (1 - normal) * float(np.mean(1 / n))
-    excess = max(_long_run(share) - binomial, 0.0) / max(limit * (1 - limit), _TINY)
-    return ShareFit(normal=normal, tolerance=tolerance, limit=limit, excess=excess, highest=highest)
-
-
-def _long_run(share: FloatArray) -> float:
-    """Largest s Var(means of s panes) over the scales that have at least 8 blocks."""
-    variance = 0.0
-    for scale in SCALES:
-        blocks = len(share) // scale
-        if blocks >= BLOCKS_MIN:
-            means = share[: blocks * scale].reshape(blocks, scale).mean(axis=1)
-            variance = max(variance, scale * float(means.var(ddof=1)))
-    return variance
 
 
 def _least(

@@ -23,6 +23,8 @@ SCALES = (1, 6, 36, 144)
 SAFETY = 2.0
 _TINY = 1e-12
 _LAGS = 7
+# Means of so many panes beside single ones.
+WIDTHS, PANES_A_WIDTH = (3, 6), 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,13 +80,15 @@ def fit(
     panes_min: int = 3,
     safety: float = SAFETY,
     scales: Sequence[int] = SCALES,
+    widths: Sequence[int] = WIDTHS,
 ) -> ScalarFit:
     """Learn S streams from the effects ``raw`` of T burn-in panes, shape (T, S), in time order.
 
     ``tolerance``: effects up to it above the usual are never evidence, one number or (S,), > 0.
     ``log_threshold`` = ln A: with T panes in a budget period and S streams ln(2 T S), and ln(2 T)
     for the stream of the whole model, so that both together keep one budget. ``largest``: the
-    largest value the effect can take (1 for KS and shares; infinite for PSI). NaN is a gap. Effects
+    largest value the effect can take (1 for KS and shares; infinite for PSI). ``widths``: peaks are
+    looked for in means of so many panes too, as far as the burn-in is long enough. NaN is a gap. Effects
     of the burn-in must be leave-one-day-out (``Baseline.fit``), or the noise is learned too small.
     ValueError below 12 panes, and for a tolerance or threshold that is not positive.
 
@@ -109,7 +113,7 @@ def fit(
     mean, sigma = _noise(filled, scales)
     hill, jump = _jumps(filled, learned, log_threshold)
     jump = np.minimum(jump, largest)
-    decay, share = _decay(filled, mean)
+    decay, share = _fading(filled, mean, widths)
     left = share * jump / tol
     # Slow: such a jump outlasts its first pane above the tolerance. Never calmer than the model's
     # median slow stream: a single stream sees too few large jumps to know its own decay well.
@@ -197,9 +201,29 @@ def _normal_hill(start: float) -> float:
     return float((tail[1:] + tail[:-1]).sum() / 2 * (x[1] - x[0]) / ndtr(-start))
 
 
-def _decay(x: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """How high panes fade: share left per pane, and share that outlives one pane, each (S,)."""
-    before_end = x[:-_LAGS]
+def _fading(
+    x: FloatArray, mean: FloatArray, widths: Sequence[int]
+) -> tuple[FloatArray, FloatArray]:
+    """How high panes fade: share left per pane, and share that outlives its peak, each (S,).
+
+    Looked at in single panes and in means of a few: where panes hold few events the highest single
+    ones are sampling noise, which hides that what lies below it stays.
+    """
+    decay, share = _decay(x, mean)
+    for width in widths:
+        if len(x) < PANES_A_WIDTH * width:
+            continue
+        means = np.lib.stride_tricks.sliding_window_view(x, width, axis=0).mean(axis=-1)
+        own_decay, own_share = _decay(means, mean, width)
+        better = own_share > share
+        decay, share = np.where(better, own_decay, decay), np.where(better, own_share, share)
+    return decay, share
+
+
+def _decay(x: FloatArray, mean: FloatArray, width: int = 1) -> tuple[FloatArray, FloatArray]:
+    """The same for means ``x`` of ``width`` panes; means that share a pane are not compared."""
+    end = width + _LAGS - 1
+    before_end = x[:-end]
     # The highest 1 % of panes, but at least five: one peak says little about how peaks fade.
     level = min(0.99, 1 - PEAKS_MIN / len(x))
     high = before_end > np.quantile(x, level, axis=0)
@@ -208,14 +232,14 @@ def _decay(x: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
     high |= none & (before_end >= np.quantile(before_end, level, axis=0))
 
     def after(base: FloatArray, lag: int) -> FloatArray:
-        later = (x - base)[lag : len(x) - _LAGS + lag]
+        later = (x - base)[lag : len(x) - end + lag]
         total: FloatArray = np.where(high, later, 0.0).sum(axis=0)
         return np.maximum(total, 1e-9)
 
     low = np.quantile(x, 0.1, axis=0)
-    # From the first pane after the peak on: free of one-pane noise.
-    decay = np.clip((after(low, _LAGS) / after(low, 1)) ** (1 / (_LAGS - 1)), 1e-3, 0.99)
-    return decay, np.minimum(after(mean, 1) / after(mean, 0) / decay, 1.0)
+    # From the first mean behind the peak on: free of the peak's own noise.
+    decay = np.clip((after(low, end) / after(low, width)) ** (1 / (_LAGS - 1)), 1e-3, 0.99)
+    return decay, np.minimum(after(mean, width) / after(mean, 0) / decay**width, 1.0)
 
 
 def _pooled(own: FloatArray, among: NDArray[np.bool_]) -> FloatArray:

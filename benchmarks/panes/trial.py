@@ -1,0 +1,125 @@
+"""One simulated model of a regime: its false alarms, and how soon it finds what really moved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from agents.watching.learning import mean_effect
+from benchmarks.panes.naive import RULES, p_values
+from benchmarks.panes.regimes import FEATURES, REGIMES, Simulation, simulate
+from benchmarks.panes.watch import Learned, alarms, delay_all, delays, incidents, learned, month
+from detectors.contract import FloatArray, IntArray
+
+WEEK_DAYS = 7.0
+MOVED = 10
+"""Features that are moved in a trial, one at a time."""
+CHANGES: Mapping[str, Mapping[str, float]] = {
+    "quarter_sd": {"shift": 0.25},
+    "half_sd": {"shift": 0.5},
+    "one_sd": {"shift": 1.0},
+    "spread": {"spread": 1.5},
+    "ramp": {"shift": 0.5, "ramp": 432},
+}
+ALL_SHIFT = 0.1
+SENSITIVE, DEFAULT = 0.05, 0.10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """At one tolerance: incidents and transients in 30 days, ``model`` of which are the whole-model
+    stream's; panes until each change was found (NaN: not in 30 days); panes a decision needs."""
+
+    incidents: int
+    model: int
+    transients: int
+    panes_median: float
+    panes_high: float
+    delays: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """All that one simulated model showed. ``first_week``: incidents of the second week, watched
+    with the baseline of the first; None where the burn-in is no fortnight."""
+
+    regime: str
+    watched: Mapping[float, Watched]
+    naive: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Rule -> alarms and incidents in 30 days."""
+    first_week: int | None = None
+
+
+def run(regime: str, seed: int, *, power: bool = True, all_features: bool = True) -> Trial:
+    """Simulate a model and watch it at both tolerances."""
+    simulation = simulate(REGIMES[regime], seed)
+    counts = [simulation.counts(feature, slice(None)) for feature in range(FEATURES)]
+    watched = {}
+    for tolerance in (DEFAULT, SENSITIVE):
+        model = learned(simulation, counts, tolerance)
+        watched[tolerance] = _watch(model, counts, power=power, all_features=all_features)
+    return Trial(
+        regime=regime,
+        watched=watched,
+        naive=_naive(simulation, counts),
+        first_week=_first_week(simulation, counts),
+    )
+
+
+def _watch(model: Learned, counts: list[IntArray], *, power: bool, all_features: bool) -> Watched:
+    effects, streams = month(model, counts), len(model.fitted.streams)
+    # Score and predicted label share the budget but are not simulated.
+    gaps = np.full((len(effects), streams - FEATURES), np.nan)
+    drift, fast = alarms(model.fitted.scalar, np.hstack([effects, gaps]))
+    whole, _ = alarms(model.fitted.whole, mean_effect(effects)[:, None])
+    panes = model.fitted.scalar.panes[:FEATURES]
+    return Watched(
+        incidents=incidents(drift) + incidents(whole),
+        model=incidents(whole),
+        transients=incidents(fast & ~drift),
+        panes_median=float(np.median(panes)),
+        panes_high=float(np.quantile(panes, 0.95)),
+        delays=_delays(model, all_features=all_features) if power else {},
+    )
+
+
+def _delays(model: Learned, *, all_features: bool) -> dict[str, tuple[float, ...]]:
+    simulation = model.simulation
+    regime = simulation.regime
+    # Any hour of the week after the burn-in, or the first pane where panes are days.
+    last = round(WEEK_DAYS * 86_400 / regime.pane_s)
+    onset = regime.burn_in + int(simulation.rng.integers(0, last))
+    features = [int(f) for f in simulation.rng.choice(FEATURES, MOVED, replace=False)]
+    found: dict[str, tuple[float, ...]] = {}
+    for name, change in CHANGES.items():
+        how = dict(change)
+        ramp = int(how.pop("ramp", 0))
+        if ramp and regime.pane_s >= 86_400:
+            ramp = 14
+        found[name] = tuple(delays(model, features, onset, ramp=ramp, **how).tolist())
+    if all_features:
+        found["all_tenth_sd"] = (delay_all(model, onset, ALL_SHIFT),)
+    return found
+
+
+def _naive(simulation: Simulation, counts: list[IntArray]) -> dict[str, tuple[int, int]]:
+    first = simulation.regime.burn_in
+    p: FloatArray = np.column_stack([p_values(simulation, cells[first:]) for cells in counts])
+    fired = {name: rule(p) for name, rule in RULES.items()}
+    return {name: (int(hit.sum()), incidents(hit)) for name, hit in fired.items()}
+
+
+def _first_week(simulation: Simulation, counts: list[IntArray]) -> int | None:
+    """A model is watched from its first week on, until a second one teaches the hours."""
+    regime = simulation.regime
+    if regime.burn_in_days != 2 * WEEK_DAYS:
+        return None
+    half = replace(
+        simulation,
+        regime=replace(regime, burn_in_days=WEEK_DAYS),
+        levels=simulation.levels[: regime.burn_in],
+        events=simulation.events[: regime.burn_in],
+    )
+    weeks = [cells[: regime.burn_in] for cells in counts]
+    watched = _watch(learned(half, weeks, DEFAULT), weeks, power=False, all_features=False)
+    return watched.incidents
