@@ -53,11 +53,13 @@ def check(
     Findings name rows by number and never show a value. Exit codes: 0 nothing is wrong, 1 an error
     was found, 2 a mistake in what was given, 3 something outside.
     """
-    from driftd.data.check.split import Keys
-    from driftd.data.check.table import Asked, check_table
     from driftd.data.profile import RESERVED, Columns
 
     with at_rest.for_ci():
+        _require_pandera()
+        from driftd.data.check.split import Keys
+        from driftd.data.check.table import Asked, check_table
+
         columns = Columns(
             label=label,
             time=time,
@@ -86,6 +88,17 @@ def check(
             _tell(file, found)
     if _bad(found, strict=strict):
         raise typer.Exit(EXIT_FOUND)
+
+
+def _require_pandera() -> None:
+    """Raise ``MistakeError`` where the extra is not installed."""
+    from importlib.util import find_spec
+
+    from driftd.errors import MistakeError
+
+    missing = [name for name in ("pandas", "pandera") if find_spec(name) is None]
+    if missing:
+        raise MistakeError(f"{' and '.join(missing)} not installed; pip install 'driftd[check]'")
 
 
 def _bad(found: "Checked", *, strict: bool) -> bool:

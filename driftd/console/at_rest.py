@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
@@ -10,10 +10,13 @@ from detectors.profile import Profile
 from driftd.console.before_after import before_after_plot
 from driftd.console.replay_plot import replay_svg
 from driftd.console.status import when
-from driftd.data.check.table import Checked
 from driftd.data.compare import StreamCompared, drifted
 from driftd.data.replay.watching import Replayed
 from policies.units import duration_text
+
+if TYPE_CHECKING:
+    # It needs pandas, which a page about something else can do without.
+    from driftd.data.check.table import Checked
 
 PLOTS_MAX = 24
 
@@ -36,7 +39,7 @@ def compare_page(
     )
 
 
-def check_page(name: str, found: Checked) -> bytes:
+def check_page(name: str, found: "Checked") -> bytes:
     """What `driftd data check` found, as UTF-8."""
     counts = Counter({"error": 0, "warning": 0, "info": 0})
     counts.update(one.severity for one in found.findings)

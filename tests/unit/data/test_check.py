@@ -1,5 +1,6 @@
 """What makes a table unfit for training is found; what is merely unusual is not."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,15 @@ def test_a_mistake_ends_with_2(tmp_path: Path, words: list[str], says: str) -> N
 
     assert code == 2
     assert says in err
+
+
+def test_without_the_extra_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pandera" else real(name)
+    )
+    code, _, err = run_data("check", write(tmp_path, "t.parquet", columns()))
+
+    assert (code, err) == (2, "driftd: pandera not installed; pip install 'driftd[check]'\n")
