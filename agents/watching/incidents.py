@@ -8,7 +8,7 @@ import msgspec
 from agents.commands import Decided
 from agents.ids import op_id
 from agents.incidents import Change, Incident, IncidentChanged, Kind, State, StreamMoved
-from agents.watching.naming import LABELS, cause_of, caused, summary
+from agents.watching.naming import LABELS, cause_of, caused, ruled, summary
 from agents.watching.streams import ARRIVAL
 from agents.watching.why.contract import Explained
 from policies.specs import Severity
@@ -260,7 +260,7 @@ def _named(alarm: Alarm, found: Explained | None) -> Alarm:
     if alarm.cause:
         alarm = replace(alarm, moved=msgspec.structs.replace(alarm.moved, cause=alarm.cause))
     if found is None or alarm.moved.rule:
-        return alarm
+        return replace(alarm, moved=ruled(alarm.moved))
     moved = caused(alarm.moved, found)
     return Alarm(moved=moved, kind=found.kind, severity=_SEVERITY[found.kind])
 

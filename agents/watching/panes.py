@@ -13,7 +13,7 @@ from agents.watching.incidents import Alarm
 from agents.watching.learning import EVENTS_MIN, mean_effect
 from agents.watching.readings import Found, Telling, moved_of, unknown
 from agents.watching.shares import judge_feeds, judge_shares
-from agents.watching.state import Reading, WatchState
+from agents.watching.state import Reading, Track, WatchState
 from agents.watching.streams import TOLERANCE_WHOLE, WHOLE, PaneCounts, Streams
 from agents.watching.stuck_values import judge_stuck
 from agents.watching.why.contract import Explained
@@ -107,11 +107,14 @@ class PaneJudge:
             tracks=telling.tracks,
         )
         asked |= {alarm.moved.stream for alarm in telling.alarms}
+        causes = self._causes(fitted, panes, telling, asked)
+        # The whole model alarmed, and who moved it is known before it alarms by itself.
+        found = [
+            _named(r, telling.tracks[r.stream]) for r in telling.readings if r.stream in causes
+        ]
+        alarms = [*telling.alarms, *(one for one in found if one.moved.stream not in asked)]
         return Seen(
-            state=after,
-            readings=tuple(telling.readings),
-            alarms=tuple(telling.alarms),
-            causes=self._causes(fitted, panes, telling, asked),
+            state=after, readings=tuple(telling.readings), alarms=tuple(alarms), causes=causes
         )
 
     def _causes(
@@ -217,6 +220,11 @@ class PaneJudge:
             moved = moved_of(reading, track, _how(reading, normal, ""))
             telling.alarms.append(Alarm(moved=moved, kind="input_drift", severity="info"))
         return after.to_dict()
+
+
+def _named(reading: Reading, track: Track) -> Alarm:
+    how = f"{reading.stream}: {reading.distance} {reading.effect:+.3f} against normal"
+    return Alarm(moved=moved_of(reading, track, how), kind="input_drift", severity="info")
 
 
 def _how(reading: Reading, normal: float, where: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, Protocol
 
 from agents.watching.fitted import ShareFit
@@ -20,7 +21,7 @@ class Moved:
     ``normal``: shares of the present cells, of the same hours; ``m``: events behind them; ``counts``:
     shape (layout.size,); ``effect`` in the distance's unit. ``allowed``: how far from normal the
     stream may lie once a cause has been taken back: its tolerance, and what it had drifted before.
-    ``evidence``, 0..1: how near the stream is to an alarm of its own.
+    ``evidence``, 0..1: how near the stream is to an alarm of its own; ``since``: event time before which it did not jump.
     """
 
     stream: DistanceStream
@@ -31,6 +32,7 @@ class Moved:
     allowed: float
     jump: Jump
     evidence: float
+    since: float
 
     @property
     def name(self) -> str:
@@ -86,7 +88,8 @@ class Explained:
     """What probably happened to ``streams``, in words that begin with what is wrong.
 
     ``kind``: a ``data_fault`` is broken input and bars training; ``sure``, 0..1, says how much of
-    what moved the cause explains, and how sharply.
+    what moved the cause explains, and how sharply. ``not_before``: event time before which it did
+    not begin, whatever the stream had drifted earlier.
     """
 
     cause_kind: str
@@ -94,6 +97,7 @@ class Explained:
     streams: frozenset[str]
     cause: str
     sure: float
+    not_before: float = -inf
 
 
 class Cause(Protocol):

@@ -14,7 +14,8 @@ EVIDENCE_OF_WHOLE = 0.5
 
 
 def decide(scene: Scene) -> dict[str, Explained]:
-    """Stream -> the cause that explains it, for the streams that were asked about.
+    """Stream -> the cause that explains it, for the streams that were asked about; where the whole
+    model was and nothing else has a cause, also for those that are half-way to an alarm.
 
     A data fault goes before drift: broken input explains drift, and not the other way round. Then
     the surest, then what explains more streams, then the alphabet; a stream has one cause.
@@ -36,6 +37,9 @@ def decide(scene: Scene) -> dict[str, Explained]:
             causes[name] = one
         taken |= one.streams
     told = {name: one for name, one in causes.items() if name in scene.asked}
-    if whole and ranked and not told:
-        told[WHOLE] = ranked[0]
-    return told
+    if whole and not told:
+        told = {name: one for name, one in causes.items() if name in near}
+    return {
+        name: replace(one, not_before=scene.moved[name].since) if name in scene.moved else one
+        for name, one in told.items()
+    }

@@ -17,6 +17,8 @@ from detectors.profile import Profile
 
 # Older panes than these say little more about what is wrong, and have to be read.
 POOLED_MAX = 14
+# Noise blurs where a step is.
+BLUR_PANES = 3
 # Cells of these layouts count events, so that panes can be added and compared cell by cell.
 KINDS = frozenset({"category", "numeric", "positive"})
 
@@ -89,7 +91,7 @@ def _pooled(
         slot = slot_of(pane.start, fitted.slots)
         counts, normal = counts + cells, normal + n * baseline.normal(slot)
         events, taken = max(events, baseline.events(slot)), taken + 1
-    n = int(counts[:-1].sum())
+    n, newest = int(counts[:-1].sum()), panes[-1]
     if n == 0 or not np.isfinite(normal).all():
         return None
     normal = normal / n
@@ -105,4 +107,5 @@ def _pooled(
         allowed=stream.tolerance + max(jump.before, 0.0),
         jump=jump,
         evidence=evidence,
+        since=newest.end - (jump.panes + BLUR_PANES) * (newest.end - newest.start),
     )
