@@ -75,19 +75,25 @@ def check(
         )
         with at_rest.progress(f"checking {file.name}") as bar:
             found = check_table(file, asked, bar)
-        if html is not None:
-            from driftd.console.at_rest import check_page
-
-            at_rest.write_page(html, check_page(file.name, found))
-        if as_json:
-            findings = [asdict(one) for one in found.findings]
-            at_rest.print_json(
-                {"good": not _bad(found, strict=strict), "rows": found.rows, "findings": findings}
-            )
-        else:
-            _tell(file, found)
+        _answer(file, found, html, strict=strict, as_json=as_json)
     if _bad(found, strict=strict):
         raise typer.Exit(EXIT_FOUND)
+
+
+def _answer(
+    file: Path, found: "Checked", html: Path | None, *, strict: bool, as_json: bool
+) -> None:
+    if html is not None:
+        from driftd.console.at_rest import check_page
+
+        at_rest.write_page(html, check_page(file.name, found))
+    if as_json:
+        findings = [asdict(one) for one in found.findings]
+        at_rest.print_json(
+            {"good": not _bad(found, strict=strict), "rows": found.rows, "findings": findings}
+        )
+    else:
+        _tell(file, found)
 
 
 def _require_pandera() -> None:
