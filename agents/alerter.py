@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from agents.incidents import Incident, Kind, State
+from agents.watching.why.catalog import CAUSES
 from policies.specs import ModelSpec
 
 RESEND_S = 60.0
@@ -177,7 +178,11 @@ def describe(incident: Incident) -> str:
     """What moved, how, since when, and what it probably is: one sentence a stream."""
     lines = [moved.how or moved.stream for moved in incident.streams]
     if incident.cause:
-        lines.insert(0, f"Probable cause: {incident.cause}.")
+        sure = f" ({incident.sure:.0%} sure)" if incident.sure else ""
+        lines.insert(0, f"Probable cause: {incident.cause}{sure}.")
+    known = CAUSES.get(incident.cause_kind)
+    if known is not None and incident.state == "open":
+        lines.append(f"Next: {known.then}")
     if incident.state in _ANSWERED:
         lines.insert(0, _ANSWERED[incident.state])
     return "\n".join(lines)

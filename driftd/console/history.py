@@ -88,7 +88,7 @@ def stream_histories(
     panes: Sequence[PaneRow], profile: Profile, streams: Sequence[str]
 ) -> list[StreamHistory]:
     """How far each pane lay from the training reference, in the stream's own distance."""
-    starts, counts = _live_counts(panes)
+    starts, counts = live_counts(panes)
     histories = []
     for name in streams:
         reference = profile.streams.get(name)
@@ -125,7 +125,8 @@ def stream_histories(
     return histories
 
 
-def _live_counts(panes: Sequence[PaneRow]) -> tuple[FloatArray, list[dict[str, IntArray]]]:
+def live_counts(panes: Sequence[PaneRow]) -> tuple[FloatArray, list[dict[str, IntArray]]]:
+    """Starts of the stored panes, oldest first, and what live arms counted in each."""
     merged: dict[float, dict[str, IntArray]] = {}
     for row in panes:
         pane = merged.setdefault(row.start, {})

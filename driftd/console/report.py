@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
-import msgspec
 
 from detectors.profile import Profile
 from driftd.console.history import quality_history, stream_histories
+from driftd.console.incident_view import IncidentViews
 from driftd.console.plots import quality_plot, story_plot, streams_plot
 from driftd.console.status import decision_view, model_status, when
+from driftd.store.rows import PaneRow
 from driftd.store.store import Store
 from policies.specs import ModelSpec
 
@@ -27,7 +28,9 @@ def render_report(store: Store, spec: ModelSpec, extra: Mapping[str, Any] | None
     status = model_status(store, spec)
     decisions = [decision_view(row) for row in store.views.decisions(spec.model, DECISIONS_MAX)]
     decisions.sort(key=lambda decision: decision["id"])
-    incidents = [incident_view(row.body) for row in store.views.incidents(spec.model)]
+    panes_stored = store.control.panes(spec.model, float("-inf"), float("inf"))
+    views = IncidentViews(store, spec, panes_stored)
+    incidents = [views.view(row.body) for row in store.views.incidents(spec.model)]
     until = status["closed"] or 0.0
     records, rejected = store.views.records()
     points = quality_history(store, spec.model)
@@ -46,16 +49,10 @@ def render_report(store: Store, spec: ModelSpec, extra: Mapping[str, Any] | None
         counts={"records": records, "rejected": rejected},
         story=story_plot(incidents, rollouts(decisions, until), marks(decisions), span),
         quality=quality_plot(points, panes, "14 days") if points else "",
-        streams=_streams(store, spec),
+        streams=_streams(store, spec, panes_stored),
         extra=extra or {},
     )
     return page.encode()
-
-
-def incident_view(body: bytes) -> dict[str, Any]:
-    """An incident as plain values."""
-    found: dict[str, Any] = msgspec.json.decode(body)
-    return found
 
 
 def marks(decisions: Sequence[Mapping[str, Any]]) -> list[tuple[float, str]]:
@@ -80,11 +77,10 @@ def rollouts(
     return spans
 
 
-def _streams(store: Store, spec: ModelSpec) -> str:
+def _streams(store: Store, spec: ModelSpec, panes: Sequence[PaneRow]) -> str:
     row = store.profiles.current(spec.model)
     if row is None:
         return ""
     profile = Profile.from_bytes(row.blob)
     names = [name for name in profile.streams if not name.startswith("@")][:STREAMS_SHOWN]
-    panes = store.control.panes(spec.model, float("-inf"), float("inf"))
     return streams_plot(stream_histories(panes, profile, names)) if panes else ""

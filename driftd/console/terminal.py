@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from agents.watching.why.catalog import CAUSES
 from driftd.console.model_series import strongest
 
 STREAMS_SHOWN, DECISIONS_SHOWN = 10, 8
@@ -117,8 +118,19 @@ def _incidents(incidents: Sequence[dict[str, Any]]) -> Table:
     for incident in incidents:
         style = SEVERITY_STYLE[incident["severity"]]
         kind = Text(incident["kind"].replace("_", " "), style=style)
-        table.add_row(kind, incident["cause"] or incident["summary"])
+        table.add_row(kind, incident_text(incident))
+        known = CAUSES.get(incident.get("cause_kind", ""))
+        if known is not None:
+            table.add_row("", Text(known.then, style="dim"))
     return table
+
+
+def incident_text(incident: dict[str, Any]) -> str:
+    """The probable cause and how sure it is, or what moved where nobody can tell why."""
+    if not incident.get("cause"):
+        return str(incident["summary"])
+    sure = incident.get("sure") or 0.0
+    return f"{incident['cause']}" + (f" ({sure:.0%} sure)" if sure else "")
 
 
 def _readings(readings: Sequence[dict[str, Any]]) -> Table:
