@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftd.errors import MistakeError
+from stack import text
 
 POM = Path(__file__).with_name("pom.xml")
 # Postgres lies outside PATH on Debian.
@@ -87,6 +88,7 @@ def main() -> int:
         print(f"installing {' '.join(packages)}", file=sys.stderr)
         _install(packages)
     _fetch_kafka()
+    text.install(cache())
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from detectors.contract import Layout
+    from detectors.profile import StreamProfile
+    from driftd.data.encoding import EncoderSpec
     from driftd.data.export import Manifest
     from driftd.data.profile_file import FileProfile
 
+# What an encoder in the registry may need to be reached.
+_REGISTRY = ("MLFLOW_", "AWS_")
 Out = Annotated[
     Path, typer.Option(help="Where the profile goes; .json for people, else compressed.")
 ]
@@ -32,6 +37,18 @@ Layouts = Annotated[
         exists=True, dir_okay=False, help="A profile of the model whose cells are used again."
     ),
 ]
+Encode = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=ENCODER",
+        help="Watch a column of texts as vectors: ENCODER is a folder that transformers has saved, "
+        "or models:/NAME/VERSION at MLFLOW_TRACKING_URI. Nothing is downloaded. May be repeated.",
+    ),
+]
+EncoderPython = Annotated[
+    str | None, typer.Option(help="The Python that has the encoder's libraries; default: this one.")
+]
+EncodeRows = Annotated[int, typer.Option(min=100, help="How many rows are encoded, drawn by hash.")]
 LogTo = Annotated[
     str | None,
     typer.Option(
@@ -61,25 +78,36 @@ def profile(
     negative: Annotated[str, typer.Option(help="The negative label.")] = "0",
     version: Annotated[str, typer.Option(help="The model version that was trained on it.")] = "",
     layouts: Layouts = None,
+    encode: Encode = None,
+    encoder_python: EncoderPython = None,
+    encode_rows: EncodeRows = 10_000,
     log_to: LogTo = None,
     as_json: AsJson = False,
 ) -> None:
     """Count how the training data of a version looks: the reference that drift is measured from."""
+    from driftd.data.encoded import parse_encoders
     from driftd.data.profile import RESERVED, Columns
     from driftd.data.profile_file import profile_file
 
-    left_out, names = RESERVED | frozenset(ignore or ()), frozenset(text or ())
+    registry = {name: value for name, value in os.environ.items() if name.startswith(_REGISTRY)}
+    encoders = parse_encoders(encode or [], encoder_python, registry)
+    known = _layouts(layouts)
+    encoded = _encoded(file, encoders, known, encode_rows)
+    left_out = RESERVED | frozenset(ignore or ()) | encoders.keys()
+    names = frozenset(text or ()) | encoders.keys()
     columns = Columns(label=label, score=score, time=time, ignore=left_out, text=names)
     with at_rest.progress(f"profiling {file.name}") as bar:
         found = profile_file(
             file,
             columns,
-            layouts=_layouts(layouts),
+            layouts=known,
             version=version,
             positive=positive,
             negative=negative,
             progress=bar,
         )
+    streams = {**found.profile.streams, **encoded}
+    found = replace(found, profile=replace(found.profile, streams=streams))
     data = found.profile.to_bytes()
     out.write_bytes(zlib.decompress(data) if out.suffix == ".json" else data)
     if log_to is not None:
@@ -134,6 +162,22 @@ def _layouts(file: Path | None) -> "Mapping[str, Layout] | None":
     if file is None:
         return None
     return read_profile(file).layouts
+
+
+def _encoded(
+    file: Path,
+    encoders: "Mapping[str, EncoderSpec]",
+    known: "Mapping[str, Layout] | None",
+    rows: int,
+) -> "dict[str, StreamProfile]":
+    from driftd.data.encoded import encoded_stream
+
+    found = {}
+    for column, spec in encoders.items():
+        with at_rest.progress(f"encoding {column}") as bar:
+            earlier = (known or {}).get(column)
+            found[column] = encoded_stream(file, column, spec, earlier, rows=rows, progress=bar)
+    return found
 
 
 def _log(name: str, version: str, data: bytes) -> None:

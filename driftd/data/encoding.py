@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
@@ -100,8 +101,10 @@ class Encoder:
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
         for stream in (self._child.stdin, self._child.stdout):
+            # What a process that has ended did not take is lost with it.
             if stream is not None:
-                stream.close()
+                with suppress(OSError):
+                    stream.close()
         self._said.close()
         self._home.cleanup()
 
@@ -109,9 +112,14 @@ class Encoder:
         spec, home = self._spec, self._home.name
         passed = {name: os.environ[name] for name in PASSED if name in os.environ}
         threads = str(spec.threads)
+        # The child works in a folder of its own: what is relative is so to ours.
+        python = str(Path(spec.python).absolute()) if os.sep in spec.python else spec.python
+        source = spec.source
+        if not source.startswith(REGISTERED):
+            source = str(Path(source).absolute())
         return subprocess.Popen(
             [
-                *(spec.python, "-I", encoding_child.__file__, "--encoder", spec.source),
+                *(python, "-I", encoding_child.__file__, "--encoder", source),
                 *("--tokens", str(TOKENS_MAX), "--memory", str(spec.memory_bytes)),
             ],
             env={
@@ -127,8 +135,6 @@ class Encoder:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            # Unbuffered writes: what was not taken must not be flushed at the end.
-            bufsize=-1,
             start_new_session=True,
         )
 
