@@ -11,6 +11,7 @@ from agents.watching.readings import Found, Telling, moved_of
 from agents.watching.state import Track
 from agents.watching.streams import PREDICTIONS_FEED, PaneCounts, ShareStream, share_of
 from detectors.sequential import proportion
+from detectors.sequential.scalar import FAST_PANES
 
 # A feed has stopped when it was silent for an hour and for two panes, and was never so before.
 SILENT_S, SILENT_PANES, SILENT_LEAST = 3_600.0, 2, 20
@@ -29,18 +30,28 @@ def step_share(
 ) -> tuple[dict[str, Any], Found]:
     """One pane that starts ``at`` through the proportion engine: ``counted`` = (k, n)."""
     k, n = counted
-    before = proportion.ProportionState.from_dict(dict(engine)) if engine else None
-    after, fired, evidence = proportion.step(
-        before or proportion.ProportionState(),
-        k,
-        n,
-        fit.limit_in(slot),
-        log_threshold,
-        at=at,
-        direction="below" if below else "above",
-        excess_variance=fit.excess,
-        panes_min=fit.panes,
-    )
+
+    def step(
+        before: Mapping[str, Any], panes_min: int
+    ) -> tuple[proportion.ProportionState, bool, float]:
+        known = proportion.ProportionState.from_dict(dict(before)) if before else None
+        return proportion.step(
+            known or proportion.ProportionState(),
+            k,
+            n,
+            fit.limit_in(slot),
+            log_threshold,
+            at=at,
+            direction="below" if below else "above",
+            excess_variance=fit.excess,
+            panes_min=panes_min,
+        )
+
+    after, fired, evidence = step(engine, fit.panes)
+    # A stream that needs more panes is looked at as if its jumps were over after three: transients.
+    quick, fast = after, fired
+    if fit.panes > FAST_PANES:
+        quick, fast, _ = step(engine.get("fast", {}), FAST_PANES)
     excess = (k / n - fit.normal_in(slot)) * (-1 if below else 1) if n else nan
     found = Found(
         stream=name,
@@ -49,10 +60,12 @@ def step_share(
         excess=excess,
         evidence=evidence,
         fired=fired,
-        fast=n > 0 and excess >= fit.tolerance,
+        fast=fast,
         since=after.since,
         panes=fit.panes,
     )
+    if quick is not after:
+        return {**after.to_dict(), "fast": quick.to_dict()}, found
     return after.to_dict(), found
 
 

@@ -7,16 +7,19 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import expit, logit, ndtr
 
 from detectors.contract import FloatArray, IntArray
+from detectors.sketches.category import CategoryLayout
 from detectors.sketches.numeric import NumericLayout
 
 Shock = Literal["normal", "t3", "t2"]
+Kind = Literal["numeric", "category", "missing"]
 DAY_S = 86_400.0
 # 1970-01-05 was a Monday.
 START_S = 4 * DAY_S
 FEATURES, CELLS, REFERENCE_EVENTS = 50, 64, 100_000
+NAMES = 20
 # Quartile of a t3 value of unit variance; t2 has no variance and is scaled to the same quartile.
 _T3_SCALE, _T2_SCALE = 1 / sqrt(3), 0.4416 / 0.8165
 
@@ -30,10 +33,13 @@ class Regime:
     of the panes' levels. ``heavy``: only so many features have it (None: all). ``bursts``: share of
     panes with a level of its own. ``weekend``, ``day_sd``: a level of Saturdays and Sundays, and a
     random one of each day. ``users``: events of one user in a row, half of whose variance they
-    share. ``outages``: a few panes of 1 sd in the burn-in of every feature.
+    share. ``outages``: a few panes of 1 sd in the burn-in of every feature. ``kind``: what moves:
+    numbers; 20 names, whose log odds follow the level so that PSI = level² as for numbers; or the
+    share of missing values, whose log odds are moved by the level.
     """
 
     says: str
+    kind: Kind = "numeric"
     pane_s: float = 600.0
     events: int = 10_000
     burn_in_days: float = 14.0
@@ -57,9 +63,6 @@ class Regime:
     def month(self) -> int:
         """Panes in 30 days."""
         return round(30 * DAY_S / self.pane_s)
-
-
-_SEASON = {"season": True}
 
 
 def _seasonal(says: str, **more: object) -> Regime:
@@ -96,6 +99,20 @@ REGIMES: Mapping[str, Regime] = {
         "daily cycle, AR(.9) sd .05, 7 days learned", ar_sd=0.05, burn_in_days=7
     ),
     "outages": _seasonal("daily cycle, outages in the burn-in", outages=True),
+    "few_events_heavy": _seasonal(
+        "200 events a pane, daily cycle, AR(.9) sd .1, t3 shocks", events=200, ar_sd=0.1, shock="t3"
+    ),
+    "names": _seasonal("names: daily cycle, AR(.9) sd .05", kind="category", ar_sd=0.05),
+    "names_t3": _seasonal(
+        "names: daily cycle, AR(.9) sd .1, t3 shocks", kind="category", ar_sd=0.1, shock="t3"
+    ),
+    "missing": _seasonal("missing shares: daily cycle, AR(.9) sd .05", kind="missing", ar_sd=0.05),
+    "missing_t3": _seasonal(
+        "missing shares: daily cycle, AR(.9) sd .3, t3 shocks",
+        kind="missing",
+        ar_sd=0.3,
+        shock="t3",
+    ),
     "five_heavy": _seasonal("daily cycle, 5 of 50 features as t3", ar_sd=0.1, shock="t3", heavy=5),
 }
 
@@ -105,7 +122,7 @@ class Simulation:
     """One model of a regime: its layout, and the level of every feature in every pane (T, S)."""
 
     regime: Regime
-    layout: NumericLayout
+    layout: NumericLayout | CategoryLayout
     reference: IntArray
     levels: FloatArray
     events: IntArray
@@ -117,15 +134,38 @@ class Simulation:
         """Counts of one feature's present cells, shape (panes, K), as if its values had moved by
         ``shift`` and were ``spread`` times as wide."""
         level, n = self.levels[panes, feature] + shift, self.events[panes]
+        if isinstance(self.layout, CategoryLayout):
+            return self._names(level, n, feature)
         if self.regime.users > 1:
-            return self._clustered(level, n, spread)
+            return self._clustered(self.layout, level, n, spread)
         below = ndtr((self.layout.bounds - level[:, None]) / spread)
         edge = np.zeros((len(level), 1))
         p = np.clip(np.diff(np.hstack([edge, below, edge + 1]), axis=1), 0.0, None)
         return self.rng.multinomial(n, p / p.sum(axis=1, keepdims=True)).astype(np.int64)
 
-    def _clustered(self, level: FloatArray, n: IntArray, spread: float) -> IntArray:
-        size, cells = self.regime.users, len(self.layout.bounds) + 1
+    def missing(self, feature: int, panes: slice, more: float = 0.0) -> tuple[IntArray, IntArray]:
+        """``(k, n)`` of one feature's panes: how many values of how many are missing, ``more`` (a
+        share) above what is usual."""
+        usual = np.exp(np.random.default_rng(feature).uniform(np.log(0.005), np.log(0.3)))
+        share = expit(logit(usual) + self.levels[panes, feature]) + more
+        n = self.events[panes]
+        return self.rng.binomial(n, np.minimum(share, 1.0)), n
+
+    def _names(self, level: FloatArray, n: IntArray, feature: int) -> IntArray:
+        base = _zipf()
+        # The direction in which a feature's names move is its own, and has unit variance.
+        way = np.random.default_rng(feature).standard_normal(NAMES)
+        way -= base @ way
+        way /= np.sqrt(base @ way**2)
+        p = base * np.exp(level[:, None] * way)
+        counts = np.zeros((len(level), NAMES + 2), np.int64)
+        counts[:, :NAMES] = self.rng.multinomial(n, p / p.sum(axis=1, keepdims=True))
+        return counts
+
+    def _clustered(
+        self, layout: NumericLayout, level: FloatArray, n: IntArray, spread: float
+    ) -> IntArray:
+        size, cells = self.regime.users, len(layout.bounds) + 1
         counts = np.empty((len(level), cells), np.int64)
         for row, (mean, events) in enumerate(zip(level, n, strict=True)):
             users = self.rng.standard_normal((events // size, 1), np.float32) * np.float32(
@@ -133,7 +173,7 @@ class Simulation:
             )
             own = self.rng.standard_normal((events // size, size), np.float32)
             values = (users + own * np.float32(sqrt(0.5))) * np.float32(spread) + np.float32(mean)
-            ranks = np.searchsorted(np.sort(values, axis=None), self.layout.bounds, side="right")
+            ranks = np.searchsorted(np.sort(values, axis=None), layout.bounds, side="right")
             counts[row] = np.diff(ranks, prepend=0, append=values.size)
         return counts
 
@@ -142,8 +182,7 @@ def simulate(regime: Regime, seed: int, features: int = FEATURES) -> Simulation:
     """One model: its burn-in and 30 days more."""
     rng = np.random.default_rng(seed)
     panes = regime.burn_in + regime.month
-    reference = rng.standard_normal(REFERENCE_EVENTS)
-    layout = NumericLayout.from_reference(reference, bins=CELLS)
+    layout, reference = _reference(rng, regime.kind)
     at = START_S + regime.pane_s * np.arange(panes, dtype=np.float64)
     levels = np.zeros((panes, features))
     if regime.season:
@@ -164,11 +203,30 @@ def simulate(regime: Regime, seed: int, features: int = FEATURES) -> Simulation:
     return Simulation(
         regime=regime,
         layout=layout,
-        reference=layout.fold(reference),
+        reference=reference,
         levels=levels,
         events=np.maximum(regime.events * traffic, 1).astype(np.int64),
         rng=rng,
     )
+
+
+def _reference(
+    rng: np.random.Generator, kind: Kind
+) -> tuple[NumericLayout | CategoryLayout, IntArray]:
+    """The cells that a training sample of 100,000 gives, and its counts."""
+    if kind == "category":
+        names = CategoryLayout(tuple(f"n{i:02}" for i in range(NAMES)))
+        counts = np.zeros(names.size, np.int64)
+        counts[:NAMES] = rng.multinomial(REFERENCE_EVENTS, _zipf())
+        return names, counts
+    values = rng.standard_normal(REFERENCE_EVENTS)
+    layout = NumericLayout.from_reference(values, bins=CELLS)
+    return layout, layout.fold(values)
+
+
+def _zipf() -> FloatArray:
+    weights = 1 / np.arange(1, NAMES + 1)
+    return np.asarray(weights / weights.sum())
 
 
 def _season(rng: np.random.Generator, at: FloatArray, features: int) -> FloatArray:

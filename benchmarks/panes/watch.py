@@ -57,7 +57,7 @@ def spec_of(regime: Regime, tolerance: float) -> ModelSpec:
         model="simulated",
         registry=RegistrySpec(name="simulated"),
         clock=ClockSpec(pane_s=regime.pane_s, bucket_s=regime.pane_s),
-        drift=DriftSpec(tolerate_ks=tolerance),
+        drift=DriftSpec(tolerate_ks=tolerance, tolerate_psi=tolerance),
     )
 
 
