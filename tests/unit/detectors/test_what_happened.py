@@ -7,8 +7,8 @@ from detectors.collapse import find_collapse
 from detectors.contract import FloatArray, IntArray
 from detectors.jump import find_jump
 from detectors.mixture import find_mixture
-from detectors.recount import recounted
 from detectors.quality import QualitySketch
+from detectors.recount import recounted
 from detectors.sequential import turned
 from detectors.sketches.category import CategoryLayout
 from detectors.sketches.numeric import NumericLayout
