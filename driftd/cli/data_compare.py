@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from driftd.cli import at_rest
-from driftd.cli.at_rest import EXIT_FOUND, Html, Ignore, Label, Policy, Positive, Score, Table, Text
+from driftd.cli.at_rest import EXIT_FOUND, Html, Ignore, Label, Policy, Positive, Score, Text
+from driftd.errors import MistakeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +26,20 @@ Reference = Annotated[
         help="A profile of `driftd data profile`, or a table.",
     ),
 ]
+Current = Annotated[
+    Path,
+    typer.Argument(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="A table, or a profile made with --layouts REF (so texts are compared, see --encode).",
+    ),
+]
 
 
 def compare(
     ref: Reference,
-    cur: Table,
+    cur: Current,
     tolerate: Annotated[
         list[str] | None,
         typer.Option(help="Such as ks=0.1,psi=0.1,missing=5%,unseen=1%; may be repeated."),
@@ -44,7 +54,7 @@ def compare(
     html: Html = None,
     as_json: at_rest.AsJson = False,
 ) -> None:
-    """Compare a table with a profile or another table, stream by stream.
+    """Compare a table or its profile with a profile or another table, stream by stream.
 
     Effects decide (KS for numbers, PSI for names, and what --tolerate names); p-values are only
     shown. Exit codes: 0 no drift, 1 drift, 2 a mistake in what was given, 3 something outside.
@@ -61,7 +71,10 @@ def compare(
             text=frozenset(text or ()),
         )
         before, after = _sides(ref, cur, columns, positive, negative)
-        streams = compare_profiles(before, after, limits)
+        try:
+            streams = compare_profiles(before, after, limits)
+        except ValueError as error:
+            raise MistakeError(f"{error}; profile {cur.name} with --layouts {ref.name}") from error
         if html is not None:
             from driftd.console.at_rest import compare_page
 
@@ -95,6 +108,8 @@ def _sides(
             ).profile
     else:
         before = read_profile(ref)
+    if not is_table(cur):
+        return before, read_profile(cur)
     with at_rest.progress(f"reading {cur.name}") as bar:
         after = count_file(
             cur, columns, before.layouts, positive=positive, negative=negative, progress=bar

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from detectors.contract import events
 from detectors.profile import Profile
@@ -151,3 +151,24 @@ def test_data_profile_finds_the_vectors(form: str, tmp_path: Path) -> None:
     assert isinstance(layout, VectorLayout)
     counts = layout.fold(VECTORS)
     assert profile.streams["text"].counts.tolist() == counts.tolist()
+
+
+def test_two_profiles_on_the_same_cells_are_compared(tmp_path: Path) -> None:
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(build(), ["data", *arguments])
+
+    def path(name: str) -> str:
+        return str(tmp_path / name)
+
+    moved = table().set_column(1, "text", pa.array((VECTORS + 1).tolist(), LISTS))
+    pq.write_table(table(), path("a.parquet"))
+    pq.write_table(moved, path("b.parquet"))
+    run("profile", path("a.parquet"), "--out", path("a"))
+    run("profile", path("b.parquet"), "--out", path("b"), "--layouts", path("a"))
+    run("profile", path("b.parquet"), "--out", path("apart"))
+
+    assert run("compare", path("a"), path("b")).exit_code == 1
+    assert run("compare", path("a"), path("a")).exit_code == 0
+    other = run("compare", path("a"), path("apart"))
+    assert other.exit_code == 2
+    assert "--layouts a" in other.stderr
