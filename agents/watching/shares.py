@@ -53,6 +53,8 @@ def step_share(
     if fit.panes > FAST_PANES:
         quick, fast, _ = step(engine.get("fast", {}), FAST_PANES)
     excess = (k / n - fit.normal_in(slot)) * (-1 if below else 1) if n else nan
+    # One pane is enough where it lies beyond everything that the burn-in showed.
+    unheard = n > 0 and excess >= fit.tolerance and (below or k / n > fit.highest + fit.tolerance)
     found = Found(
         stream=name,
         distance="share",
@@ -60,7 +62,7 @@ def step_share(
         excess=excess,
         evidence=evidence,
         fired=fired,
-        fast=fast,
+        fast=fast or unheard,
         since=after.since,
         panes=fit.panes,
     )
