@@ -6,7 +6,6 @@ import msgspec
 
 from agents.events import OperatorAsked, PaneClosed, QualityMatured, QueryRead
 from agents.watching.answers import answer, is_muted, still_muted
-from agents.watching.arrival import arrival_part, step_arrival
 from agents.watching.fitted import Fitted
 from agents.watching.grouping import panes_between
 from agents.watching.incidents import Alarm, Journal
@@ -21,11 +20,11 @@ from agents.watching.learning import (
 )
 from agents.watching.learning import PANES_MAX as PANES_LEARNED_MAX
 from agents.watching.levels import levels_of, shown
+from agents.watching.matured import LabelWatch, readings_of
 from agents.watching.panes import PaneJudge, Seen
 from agents.watching.rules import RuleBook
-from agents.watching.state import FAULTS_MAX, LabelTrack, Reading, RuleTrack, WatchState, WatchStep
+from agents.watching.state import FAULTS_MAX, Reading, WatchState, WatchStep
 from agents.watching.streams import PaneCounts, merge, streams_of
-from agents.watching.turned_labels import TurnedLabels, broken_inputs
 from agents.watching.why.asking import YOUNG_PANES, wanting, wants_past
 from agents.watching.why.contract import Explained
 from agents.watching.why.scene import POOLED_MAX
@@ -51,9 +50,9 @@ class Watcher:
         self._streams = streams_of(spec, profile)
         threshold = log_threshold(spec, budget_streams(spec, self._streams))
         self._log_threshold = threshold
-        self._labels = TurnedLabels(spec, profile, threshold)
         self._judge = PaneJudge(profile, self._streams, threshold)
         self._rules = RuleBook(spec, self._streams.layouts, profile, threshold)
+        self._labels = LabelWatch(spec, profile, self._rules, threshold)
 
     def wants_history(self, state: WatchState, pane: PaneClosed) -> tuple[float, float] | None:
         """The [start, end) of stored buckets that ``on_pane`` needs beside this one, or None.
@@ -114,27 +113,7 @@ class Watcher:
         # An unknown champion (the registry has not answered yet) is no change of champion.
         champion = champion or state.champion
         journal = self._journal(state, max(state.closed, event.end))
-        rules: Mapping[str, RuleTrack] = state.rules
-        if champion != state.champion:
-            rules = self._rules.without_quality(rules)
-            state = msgspec.structs.replace(state, labels=LabelTrack())
-            incident = journal.of("quality")
-            if incident is not None and state.champion:
-                why = f"version {state.champion}, whose quality it was, is no longer the champion"
-                journal.close(incident, "resolved", why)
-        rules, alarms = self._rules.on_labels(rules, event, champion)
-        arrival, fired = step_arrival(
-            state.arrival, arrival_part(event), self._pane_s, self._log_threshold
-        )
-        if self._watches_arrival():
-            alarms = [*alarms, *fired]
-        if not broken_inputs(state.incidents):
-            labels, turned = self._labels.step(state.labels, event, champion)
-            alarms = [*alarms, *turned]
-            state = msgspec.structs.replace(state, labels=labels)
-        state = msgspec.structs.replace(
-            state, rules=rules, champion=champion, arrival=arrival, matured=event.end
-        )
+        state, alarms = self._labels.step(state, event, champion, journal)
         return self._close(state, journal, alarms)
 
     def on_query(self, state: WatchState, read: QueryRead) -> WatchStep:
@@ -242,10 +221,11 @@ class Watcher:
             journal.age(levels)
             state = msgspec.structs.replace(state, mutes=still_muted(state, levels))
         if readings:
-            readings = tuple(shown(reading, journal) for reading in readings)
-            arrival = state.arrival.reading
-            readings = (*readings, arrival) if arrival is not None else readings
+            every = (*readings, *readings_of(state))
+            readings = tuple(shown(reading, journal) for reading in every)
             state = msgspec.structs.replace(state, readings=readings)
+            # Kept apart: a version before this one would not know their state.
+            readings = (*readings, *state.concept.opinions)
         faults = (*state.faults, *journal.broken_inputs())[-FAULTS_MAX:]
         state = msgspec.structs.replace(state, incidents=tuple(journal.open), faults=faults)
         return WatchStep(
@@ -258,10 +238,6 @@ class Watcher:
 
     def _journal(self, state: WatchState, at: float) -> Journal:
         return Journal(model=self._spec.model, at=at, open=list(state.incidents))
-
-    def _watches_arrival(self) -> bool:
-        drift = self._spec.drift
-        return drift.enabled and "@label_arrival" not in drift.ignore
 
     def _ends_pane(self, pane: PaneClosed | QueryRead) -> bool:
         return (pane.end + _EDGE_S) % self._pane_s <= 2 * _EDGE_S

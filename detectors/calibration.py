@@ -32,7 +32,8 @@ class Calibration:
     scores in the order of scores, over n: the KS calibration error (Gupta et al., ICLR 2021); 0..1.
     ``gap_effect`` = gap - .87 sqrt(mean p (1 - p) / n), the mean of ``gap`` without any change: the
     sum of (label - p) is a Brownian bridge then, since the move makes it end at 0. ``where``: the
-    score at the largest difference.
+    score at the largest difference. ``expected_wrong``: the share of wrong answers that the moved
+    scores expect where the highest scores are answered with 1, as many as were.
     """
 
     n: int
@@ -40,6 +41,7 @@ class Calibration:
     gap: float = nan
     gap_effect: float = nan
     where: float = nan
+    expected_wrong: float = nan
 
 
 def calibration_of(sketch: QualitySketch) -> Calibration:
@@ -68,25 +70,34 @@ def calibration_of(sketch: QualitySketch) -> Calibration:
     gap = float(abs(ahead[cell]))
     floor = _FLOOR * sqrt(float((counts * moved * (1 - moved)).sum())) / n
     return Calibration(
-        n=n, excess_loss=excess, gap=gap, gap_effect=gap - floor, where=float(_CENTRES[cell])
+        n=n,
+        excess_loss=excess,
+        gap=gap,
+        gap_effect=gap - floor,
+        where=float(_CENTRES[cell]),
+        expected_wrong=_expected_wrong(counts, moved, (sketch.tp + sketch.fp) / sketch.n),
     )
 
 
-def standardised_wrong(sketch: QualitySketch, base_rate: float) -> float:
+def standardised(n: int, positives: int, fn: int, fp: int, base_rate: float) -> float:
     """Share of wrong answers as if ``base_rate`` of the labels were 1, by direct standardisation.
 
-    base_rate FN / P + (1 - base_rate) FP / N: more positives than usual are no worse answers. NaN
-    without labels of both classes.
+    base_rate fn / positives + (1 - base_rate) fp / negatives: more positives than usual are no worse
+    answers. NaN without labels of both classes.
 
-    >>> labels = np.array([1, 1, 0, 0, 0, 0])
-    >>> sketch = QualitySketch.fold(np.zeros(6), np.array([1, 0, 1, 0, 0, 0]), labels)
-    >>> standardised_wrong(sketch, 0.5), standardised_wrong(sketch, 0.0)
+    >>> standardised(6, 2, 1, 1, 0.5), standardised(6, 2, 1, 1, 0.0)
     (0.375, 0.25)
     """
-    positives, negatives = sketch.positives, sketch.n - sketch.positives
-    if not positives or not negatives:
+    if not 0 < positives < n:
         return nan
-    return base_rate * sketch.fn / positives + (1 - base_rate) * sketch.fp / negatives
+    return base_rate * fn / positives + (1 - base_rate) * fp / (n - positives)
+
+
+def _expected_wrong(counts: FloatArray, moved: FloatArray, answered_1: float) -> float:
+    n = float(counts.sum())
+    higher = np.cumsum(counts[::-1])[::-1] - counts
+    ones = np.clip(answered_1 * n - higher, 0, counts)
+    return float((ones * (1 - moved) + (counts - ones) * moved).sum()) / n
 
 
 def _moved(counts: FloatArray, positives: int) -> FloatArray:

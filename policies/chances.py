@@ -140,8 +140,9 @@ def budget_of(spec: ModelSpec, traffic: Traffic | None, effect: float = 0.2) -> 
     """How the false alarms are shared (A = 2 T S / allowed), and what that costs in delay."""
     panes = max(spec.drift.budget_s / spec.clock.pane_s, 1.0)
     sequential = sum(rule.confidence == "sequential" for rule in spec.rules)
-    # Features and their missing shares; score, predicted label, errors, label arrival.
-    streams = 2 * FEATURES + 4 + sequential
+    # Features and their missing shares; score, predicted label, errors, label arrival; the meaning
+    # of the answers: loss, calibration, wrong ones.
+    streams = 2 * FEATURES + 7 + sequential
     threshold = log(max(2 * panes * streams / spec.drift.false_alarms, 2.0))
     events = PANE_EVENTS
     if traffic is not None:

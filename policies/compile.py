@@ -85,6 +85,7 @@ def compile_policy(document: PolicyDocument) -> ModelSpec:
         ),
         privacy=PrivacySpec(drop=frozenset(privacy.drop), hash=frozenset(privacy.hash)),
         drift=_drift(document.watch),
+        advisors=tuple(sorted(set(document.watch.advisors))),
         rules=tuple(compile_rule(rule, document.clock.pane) for rule in rules),
         retrain=None if document.retrain is None else _retrain(document.retrain),
         gate=tuple(_gate(gate) for gate in document.gate),
@@ -174,6 +175,8 @@ def _drift(watch: WatchDocument) -> DriftSpec:
         tolerate_psi=tolerate.psi,
         tolerate_mmd=tolerate.mmd,
         tolerate_share=tolerate.share,
+        tolerate_loss=tolerate.loss,
+        tolerate_calibration=tolerate.calibration,
         enabled=watch.drift.enabled,
     )
 

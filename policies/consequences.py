@@ -124,8 +124,15 @@ CONSEQUENCES: Mapping[str, Tell] = {
     "watch.drift.tolerate.mmd": lambda s: _tolerated(s.drift.tolerate_mmd, "an MMD distance"),
     "watch.drift.tolerate.share": lambda s: (
         share_text(s.drift.tolerate_share),
-        "a share (missing values, label arrival) may change by so many points",
+        "a share (missing values, label arrival, wrong answers) may change by so many points",
     ),
+    "watch.drift.tolerate.loss": lambda s: _tolerated(
+        s.drift.tolerate_loss, "a Brier score beyond what the scores expect"
+    ),
+    "watch.drift.tolerate.calibration": lambda s: _tolerated(
+        s.drift.tolerate_calibration, "a distance of labels from scores, whatever the base rate,"
+    ),
+    "watch.advisors": _always("none", "no second opinions are shown"),
     "watch.rules": _rules,
     "retrain": _always("none", "nothing is ever trained"),
     "retrain.on": _always("quality", "drift alone trains nothing; add input_drift if it shall"),

@@ -83,6 +83,8 @@ class TolerateDocument(Document):
     psi: Annotated[float, Field(ge=0)] = 0.10
     mmd: Annotated[float, Field(ge=0)] = 0.05
     share: Share = 0.05
+    loss: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    calibration: Annotated[float, Field(gt=0, lt=1)] = 0.02
 
 
 class DriftDocument(Document):
@@ -112,10 +114,11 @@ class RuleDocument(Document):
 
 
 class WatchDocument(Document):
-    """``watch``: the budget of false alarms, drift streams and threshold rules."""
+    """``watch``: the budget of false alarms, drift streams, second opinions and threshold rules."""
 
     false_alarms: Times = Rate(count=1.0, per_s=30 * 86_400.0)
     drift: DriftDocument = Field(default_factory=DriftDocument)
+    advisors: list[Literal["adwin", "ddm"]] = Field(default_factory=list)
     rules: Annotated[list[RuleDocument], Field(max_length=200)] = Field(default_factory=list)
 
 

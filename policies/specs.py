@@ -43,7 +43,9 @@ class DriftSpec:
     tolerate_psi: float = 0.10
     tolerate_mmd: float = 0.05
     tolerate_share: float = 0.05
-    """Absolute tolerance of share streams (missing, predicted label, label arrival)."""
+    """Absolute tolerance of share streams (missing, label arrival, wrong answers)."""
+    tolerate_loss: float = 0.01
+    tolerate_calibration: float = 0.02
     enabled: bool = True
 
 
@@ -201,6 +203,8 @@ class ModelSpec:
     clock: ClockSpec = ClockSpec()
     privacy: PrivacySpec = PrivacySpec()
     drift: DriftSpec = DriftSpec()
+    advisors: tuple[str, ...] = ()
+    """Second opinions on the share of wrong answers: shown, never acted on."""
     rules: tuple[RuleSpec, ...] = ()
     retrain: RetrainSpec | None = None
     gate: tuple[GateSpec, ...] = ()

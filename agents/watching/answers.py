@@ -7,6 +7,8 @@ import msgspec
 
 from agents.events import OperatorAsked
 from agents.incidents import Incident
+from agents.watching.concept import accepted
+from agents.watching.concept_streams import CONCEPT
 from agents.watching.incidents import QUIET_BELOW, Journal
 from agents.watching.state import Arrival, Mute, WatchState
 from agents.watching.streams import ARRIVAL
@@ -93,6 +95,11 @@ def _accept(spec: ModelSpec, state: WatchState, incident: Incident) -> WatchStat
         fresh = Arrival(seen=state.arrival.seen, first=state.arrival.first)
         state = msgspec.structs.replace(state, mutes=mutes, arrival=fresh)
         learned.remove(ARRIVAL)
+    if set(learned) & set(CONCEPT):
+        # All three are learned from the same labels: they start together.
+        mutes = {name: mute for name, mute in state.mutes.items() if name not in CONCEPT}
+        state = msgspec.structs.replace(state, mutes=mutes, concept=accepted(state.concept))
+        learned = [name for name in learned if name not in CONCEPT]
     if not learned or not state.learned:
         return state
     panes = max(int((state.closed - incident.onset) / spec.clock.pane_s), 0)

@@ -5,6 +5,7 @@ from math import inf, log
 
 import numpy as np
 
+from agents.watching.concept_streams import concept_streams
 from agents.watching.fitted import Fitted
 from agents.watching.share_fits import fit_shares
 from agents.watching.streams import TOLERANCE_WHOLE as WHOLE_TOLERANCE
@@ -35,9 +36,10 @@ def log_threshold(spec: ModelSpec, streams: int) -> float:
 
 
 def budget_streams(spec: ModelSpec, streams: Streams) -> int:
-    """S: distances, shares, label arrival, and the rules that accumulate evidence."""
+    """S: distances, shares, label arrival, concept drift, and rules that accumulate evidence."""
     sequential = sum(rule.confidence == "sequential" for rule in spec.rules)
-    return max(len(streams.distances) + len(streams.shares) + 1 + sequential, 1)
+    of_labels = 1 + len(concept_streams(spec))
+    return max(len(streams.distances) + len(streams.shares) + of_labels + sequential, 1)
 
 
 def learn(spec: ModelSpec, streams: Streams, panes: Sequence[PaneCounts]) -> Fitted | None:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from agents.watching.concept import levels as concept_levels
 from agents.watching.incidents import QUIET_BELOW, Journal
 from agents.watching.naming import LABELS
 from agents.watching.state import Reading, WatchState
@@ -12,6 +13,7 @@ def levels_of(state: WatchState) -> dict[tuple[str, str], float]:
     levels = {(name, ""): track.ratio for name, track in state.tracks.items()}
     levels["@label_arrival", ""] = state.arrival.track.ratio
     levels[LABELS, ""] = state.labels.level
+    levels |= concept_levels(state.concept)
     for track in state.rules.values():
         known = track.value == track.value
         level = float(track.breached) if known else float("nan")

@@ -9,7 +9,7 @@ from agents.contract import Step
 from agents.incidents import Incident
 from agents.watching.fitted import Fitted, ShareFit
 
-ReadingState = Literal["learning", "quiet", "transient", "drift", "gap"]
+ReadingState = Literal["learning", "quiet", "transient", "drift", "gap", "advisory"]
 # The ring of effects by which a jump is told from a ramp, in panes.
 RECENT_MAX = 48
 # The newest spans of broken inputs that a later burn-in has to leave out.
@@ -106,6 +106,29 @@ class LabelTrack(msgspec.Struct, frozen=True, kw_only=True):
     level: float = float("nan")
 
 
+class Concept(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answers of ``champion`` meant. ``open``: labels that are too few yet; ``learning``: panes
+    of the burn-in since ``first`` as (labels, positives, false negatives, false positives, excess
+    loss, calibration effect, expected share of wrong answers); ``base`` and ``usual``: the burn-in's
+    base rate and its expected share; ``fit``: of both scalar streams; ``advice`` and ``opinions``: states and readings of second opinions, which decide nothing."""
+
+    champion: str = ""
+    seen: float = float("-inf")
+    open: Part | None = None
+    first: float | None = None
+    learning: tuple[tuple[int, int, int, int, float, float, float], ...] = ()
+    base: float = 0.0
+    usual: float = float("nan")
+    fit: dict[str, Any] = {}
+    wrong: ShareFit | None = None
+    engine: dict[str, Any] = {}
+    wrong_engine: dict[str, Any] = {}
+    tracks: dict[str, Track] = {}
+    readings: tuple[Reading, ...] = ()
+    advice: dict[str, dict[str, Any]] = {}
+    opinions: tuple[Reading, ...] = ()
+
+
 class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     """All that the watcher keeps. Times are event time; ``incidents`` holds the open ones only."""
 
@@ -126,6 +149,7 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     tracks: dict[str, Track] = {}
     arrival: Arrival = Arrival()
     labels: LabelTrack = LabelTrack()
+    concept: Concept = Concept()
     champion: str = ""
     rules: dict[str, RuleTrack] = {}
     mutes: dict[str, Mute] = {}

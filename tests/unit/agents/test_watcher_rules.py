@@ -319,10 +319,8 @@ def test_drift_while_quality_suffers_is_more_than_a_note() -> None:
     assert life.told("opened") == ["input_drift", "quality"]
     assert life.open("input_drift").severity == "warning"
     assert life.changes[0].incident.severity == "info"
-    assert [c.change for c in life.changes if c.incident.severity != "info"][:2] == [
-        "opened",
-        "raised",
-    ]
+    told = [c.change for c in life.changes if c.incident.severity != "info"]
+    assert [change for change in told if change != "joined"][:2] == ["opened", "raised"]
 
 
 def test_an_accepted_rule_keeps_quiet_until_it_was_met_once() -> None:

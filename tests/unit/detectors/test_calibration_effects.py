@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from detectors.calibration import Calibration, calibration_of, standardised_wrong
+from detectors.calibration import Calibration, calibration_of, standardised
 from detectors.contract import FloatArray
 from detectors.quality import QualitySketch
 
@@ -16,6 +16,10 @@ def sketch(scores: FloatArray, chances: FloatArray, seed: int = 0) -> QualitySke
     """Labels that come true with these chances, answers at one half."""
     labels = (np.random.default_rng([seed, 3]).random(len(scores)) < chances).astype(np.int64)
     return QualitySketch.fold(scores, (scores >= 0.5).astype(np.int64), labels)
+
+
+def wrong_at(one: QualitySketch, base: float) -> float:
+    return standardised(one.n, one.positives, one.fn, one.fp, base)
 
 
 def scores(n: int, seed: int = 0, a: float = 0.6, b: float = 1.6) -> FloatArray:
@@ -40,6 +44,7 @@ def test_another_base_rate_is_no_effect_although_the_brier_score_moves(shift: fl
     assert calibration_of(after).excess_loss == pytest.approx(0, abs=0.003)
     assert calibration_of(after).gap_effect == pytest.approx(0, abs=0.003)
     assert calibration_of(after).gap < 0.005
+    assert 1 - after.accuracy == pytest.approx(calibration_of(after).expected_wrong, abs=0.004)
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.3, 0.3), (2.0, 2.0), (5.0, 1.0)])
@@ -49,6 +54,9 @@ def test_other_requests_are_no_effect_although_the_brier_score_moves(a: float, b
     assert abs(sketch(other, other).brier - sketch(usual, usual).brier) > 0.01
     assert calibration_of(sketch(other, other)).excess_loss == pytest.approx(0, abs=0.003)
     assert calibration_of(sketch(other, other)).gap_effect == pytest.approx(0, abs=0.003)
+    assert 1 - sketch(other, other).accuracy == pytest.approx(
+        calibration_of(sketch(other, other)).expected_wrong, abs=0.004
+    )
 
 
 CONCEPTS: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -68,7 +76,8 @@ def test_scores_that_mean_something_else_are_an_effect(
 
     assert found.excess_loss > 0.02
     assert found.gap_effect > 0.015
-    assert standardised_wrong(sketch(drawn, concept(drawn)), 0.27) > 1.1 * standardised_wrong(
+    assert 1 - sketch(drawn, concept(drawn)).accuracy > found.expected_wrong + 0.005
+    assert wrong_at(sketch(drawn, concept(drawn)), 0.27) > 1.1 * wrong_at(
         sketch(drawn, drawn), 0.27
     )
 
@@ -103,8 +112,8 @@ def test_labels_of_one_class_or_answers_without_scores_say_nothing() -> None:
         found: Calibration = calibration_of(empty)
         assert isnan(found.excess_loss)
         assert isnan(found.gap_effect)
-    assert isnan(standardised_wrong(one, 0.2))
-    assert standardised_wrong(none, 0.5) == 0.5
+    assert isnan(wrong_at(one, 0.2))
+    assert wrong_at(none, 0.5) == 0.5
 
 
 @pytest.mark.parametrize("score", [0.0, 1.0, 0.5])
@@ -123,7 +132,7 @@ def test_the_share_of_wrong_answers_does_not_follow_the_base_rate() -> None:
         labels = (rng.random(100_000) < base).astype(np.int64)
         answers = np.where(rng.random(100_000) < 0.2 + 0.1 * labels, 1 - labels, labels)
         one = QualitySketch.fold(np.full(100_000, np.nan), answers, labels)
-        shares.append((1 - one.accuracy, standardised_wrong(one, 0.3)))
+        shares.append((1 - one.accuracy, wrong_at(one, 0.3)))
 
     (plain_low, low), (plain_high, high) = shares
     assert abs(plain_high - plain_low) > 0.03
