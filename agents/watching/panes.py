@@ -223,7 +223,10 @@ class PaneJudge:
 
 
 def _named(reading: Reading, track: Track) -> Alarm:
-    how = f"{reading.stream}: {reading.distance} {reading.effect:+.3f} against normal"
+    how = (
+        f"{reading.stream}: {reading.distance} {reading.effect:+.3f} against normal, tolerated "
+        f"+{reading.tolerance:g}; told before its own alarm, since the whole model moved"
+    )
     return Alarm(moved=moved_of(reading, track, how), kind="input_drift", severity="info")
 
 

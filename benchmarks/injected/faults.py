@@ -51,6 +51,14 @@ def _swapped(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     return rows.assign(wind_dir=rows["wind_speed"], wind_speed=rows["wind_dir"])
 
 
+def _dew_point(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.assign(temp=rows["dewp"], dewp=rows["temp"])
+
+
+def _celsius(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return rows.assign(temp=(rows["temp"] - 32) * 5 / 9)
+
+
 def _stuck(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     last = rows["pressure"].dropna().iloc[0]
     return rows.assign(pressure=float(last))
@@ -114,4 +122,19 @@ FAULTS: Mapping[str, Fault] = {
     "unit": Fault(change=_metres_per_second, cause="unit", kind="data_fault"),
 }
 """Fault -> what is done; the names are those of the table in docs/incidents.md."""
+HARD: Mapping[str, Fault] = {
+    "dew point for temperature": Fault(
+        change=_dew_point,
+        cause="swapped",
+        kind="data_fault",
+        why="two that look alike, in a season that moves both",
+    ),
+    "temperature in Celsius": Fault(
+        change=_celsius,
+        cause="unit",
+        kind="data_fault",
+        why="most values fall below all that training saw, where nobody can tell them apart",
+    ),
+}
+"""Shown beside, and not counted: what histograms of training's range can hardly tell."""
 CONTROL = Fault(change=_same, cause="", kind="")
