@@ -11,6 +11,7 @@ from agents.watching.grouping import panes_between
 from agents.watching.incidents import Alarm, Journal
 from agents.watching.learning import (
     EVENTS_MIN,
+    EVENTS_WANTED,
     PANES_MIN,
     SPAN_MAX_S,
     SPAN_MIN_S,
@@ -157,6 +158,7 @@ class Watcher:
             state = self._begin_watching(state, learned, journal)
             return state, learned, self._judge.learning(state, whole)
         if fitted is None or not state.learned:
+            self._note_small_panes(state, end, journal)
             state = msgspec.structs.replace(state, learned=False)
             return state, None, self._judge.learning(state, whole)
         held = journal.members("data_fault") | {
@@ -167,6 +169,23 @@ class Watcher:
         asked = wanting(state, end, self._pane_s)
         seen = self._judge.judge(state, fitted, panes, held=held, asked=asked)
         return seen.state, None, seen
+
+    def _note_small_panes(self, state: WatchState, end: float, journal: Journal) -> None:
+        """Once, after a week: a model that is asked rarely would be learned from for ever."""
+        if state.learning_since is None:
+            return
+        week_end = state.learning_since + SPAN_MIN_S
+        if not end - self._pane_s < week_end <= end:
+            return
+        seen = round(SPAN_MIN_S / self._pane_s)
+        if 2 * state.panes < seen:
+            journal.note(
+                "panes too small",
+                f"in a week only {state.panes} of {seen} panes had {EVENTS_MIN} events or more, so that "
+                "a baseline is learned slowly or never; set clock.pane to a length that holds about "
+                f"{EVENTS_WANTED} events, a day at most",
+                {"panes": state.panes, "of": seen},
+            )
 
     def _begin_watching(self, state: WatchState, learned: Fitted, journal: Journal) -> WatchState:
         slots = learned.slots

@@ -23,6 +23,9 @@ SPAN_MIN_S = 7 * DAY_S
 PANES_MAX, SPAN_MAX_S = 120, 14 * DAY_S
 # Fewer events than this in a pane say nothing about a distribution: the pane is a gap.
 EVENTS_MIN = 20
+# KS takes its sampling floor away: with 21 events a pane a shift of half an sd is lost in it, with
+# 125 it is found in 7 panes (benchmarks/validity.py, regime few_events).
+EVENTS_WANTED = 100
 
 
 def log_threshold(spec: ModelSpec, streams: int) -> float:

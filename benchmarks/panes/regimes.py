@@ -73,7 +73,7 @@ REGIMES: Mapping[str, Regime] = {
     "iid_10k": Regime(says="independent, 10,000 events a pane"),
     "iid_200": Regime(says="independent, 200 events a pane", events=200),
     "few_events": Regime(
-        says="500 events a day, panes of a day", events=500, pane_s=DAY_S, burn_in_days=60
+        says="500 events a day, panes of 6 hours", events=125, pane_s=DAY_S / 4, burn_in_days=15
     ),
     "daily_ar": Regime(
         says="panes of a day, AR(.9) sd .1", pane_s=DAY_S, ar_sd=0.1, burn_in_days=60

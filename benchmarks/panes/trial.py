@@ -79,7 +79,7 @@ def _delays(model: Learned, *, all_features: bool) -> dict[str, tuple[float, ...
     simulation = model.simulation
     regime = simulation.regime
     # Any hour of the week after the burn-in, or the first pane where panes are days.
-    last = round(WEEK_DAYS * 86_400 / regime.pane_s)
+    last = max(round(WEEK_DAYS * 86_400 / regime.pane_s), 1)
     onset = regime.burn_in + int(simulation.rng.integers(0, last))
     features = [int(f) for f in simulation.rng.choice(FEATURES, MOVED, replace=False)]
     found: dict[str, tuple[float, ...]] = {}
@@ -89,9 +89,10 @@ def _delays(model: Learned, *, all_features: bool) -> dict[str, tuple[float, ...
             continue
         if model.spec.drift.tolerate_ks != DEFAULT and name in QUICK:
             continue
-        # 432 panes of ten minutes are three days; a fortnight of daily ones.
-        ramp = int(how.pop("ramp", 0)) if regime.pane_s < 86_400 else int(14 * ("ramp" in how))
-        how.pop("ramp", None)
+        # 432 panes of ten minutes are three days; a fortnight of longer ones.
+        ramp = int(how.pop("ramp", 0))
+        if ramp and regime.pane_s > 600:
+            ramp = round(14 * 86_400 / regime.pane_s)
         moved = features if name in QUICK else features[:MOVED_SLOWLY]
         found[name] = tuple(delays(model, moved, onset, ramp=ramp, **how).tolist())
     if all_features:
