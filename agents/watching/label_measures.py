@@ -29,7 +29,7 @@ class LabelArrival:
         arms = [quality for arm, quality in event.arms.items() if arm.variant in LIVE]
         n = sum(quality.predictions for quality in arms)
         labelled = min(sum(quality.sketch.n for quality in arms), n)
-        return Part(start=event.start, end=event.end, n=n, bad=n - labelled)
+        return Part(start=event.start, end=event.end, n=n, bad=float(n - labelled))
 
     def value(self, part: Part) -> float:
         return 1 - part.bad / part.n if part.n else nan
@@ -59,7 +59,7 @@ class Quality:
 
     def _part(self, start: float, end: float, sketch: QualitySketch) -> Part:
         bad, n = SHARE_FORMS.get(self.metric, _labelled)(sketch)
-        return Part(start=start, end=end, n=n, bad=bad, blob=_pack_quality(sketch))
+        return Part(start=start, end=end, n=n, bad=float(bad), blob=_pack_quality(sketch))
 
 
 def _labelled(sketch: QualitySketch) -> tuple[float, int]:

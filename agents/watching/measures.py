@@ -87,7 +87,7 @@ class ErrorRate(_Counted):
     def read(self, bucket: PaneClosed) -> Part:
         arms = list(live_arms(bucket))
         n, errors = sum(arm.n for arm in arms), sum(arm.errors for arm in arms)
-        return Part(start=bucket.start, end=bucket.end, n=n, bad=errors)
+        return Part(start=bucket.start, end=bucket.end, n=n, bad=float(errors))
 
 
 class RequestRate(_Counted):
@@ -167,7 +167,11 @@ class Latency:
         # "p99 above 100 ms" is "more than 1 % are above 100 ms", exact at an edge of the layout.
         slow = 0 if self.threshold is None else self.layout.above(counts, self.threshold)
         return Part(
-            start=start, end=end, n=int(counts[:-1].sum()), bad=slow, blob=encode_counts(counts)
+            start=start,
+            end=end,
+            n=int(counts[:-1].sum()),
+            bad=float(slow),
+            blob=encode_counts(counts),
         )
 
 
@@ -237,7 +241,7 @@ def _latency(rule: RuleSpec, layouts: Mapping[str, Layout]) -> Measure | None:
 
 def _missing(start: float, end: float, table: Mapping[str, tuple[int, int]]) -> Part:
     bad, n = table.get(_worst(table), (0, 0))
-    return Part(start=start, end=end, n=n, bad=bad, blob=msgspec.msgpack.encode(dict(table)))
+    return Part(start=start, end=end, n=n, bad=float(bad), blob=msgspec.msgpack.encode(dict(table)))
 
 
 def _worst(table: Mapping[str, tuple[int, int]]) -> str:

@@ -314,3 +314,15 @@ def test_a_version_before_this_one_reads_the_state() -> None:
     assert "advisory" in get_args(ReadingState)
     del plain["concept"]
     assert WatchState.from_bytes(msgspec.msgpack.encode(plain)).concept.champion == ""
+
+
+def test_a_state_that_nothing_changed_keeps_its_bytes(learned: Watch) -> None:
+    # An idle step is told from another by its bytes: 0 and 0.0 would be a write for nothing.
+    life = learned.copy()
+    life.quality(labels(70, n=60))
+    stored = life.state.to_bytes()
+
+    assert life.state.concept.open is not None
+    assert WatchState.from_bytes(stored).to_bytes() == stored
+    step = life.watcher.on_quality(life.state, labels(71, n=60), "1")
+    assert WatchState.from_bytes(step.state.to_bytes()).to_bytes() == step.state.to_bytes()
