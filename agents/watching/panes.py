@@ -106,6 +106,17 @@ class PaneJudge:
             stuck=stuck,
             tracks=telling.tracks,
         )
+        return self._explained(after, fitted, panes, telling, asked)
+
+    def _explained(
+        self,
+        state: WatchState,
+        fitted: Fitted,
+        panes: Sequence[PaneCounts],
+        telling: Telling,
+        asked: frozenset[str],
+    ) -> Seen:
+        """The pane with the causes of those who alarm, and of ``asked``."""
         asked |= {alarm.moved.stream for alarm in telling.alarms}
         causes = self._causes(fitted, panes, telling, asked)
         # The whole model alarmed, and who moved it is known before it alarms by itself.
@@ -114,7 +125,7 @@ class PaneJudge:
         ]
         alarms = [*telling.alarms, *(one for one in found if one.moved.stream not in asked)]
         return Seen(
-            state=after, readings=tuple(telling.readings), alarms=tuple(alarms), causes=causes
+            state=state, readings=tuple(telling.readings), alarms=tuple(alarms), causes=causes
         )
 
     def _causes(

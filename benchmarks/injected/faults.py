@@ -13,7 +13,7 @@ import pandas as pd
 from driftd.demo.flights import WEATHER
 
 KM_PER_MILE, MPS_PER_MPH = 1.609344, 0.44704
-UTC_SHIFT_MIN, DAY_MIN = 240.0, 1_440.0
+UTC_SHIFT_MIN, DAY_MIN, DAY_S = 240.0, 1_440.0, 86_400
 FOREIGN_SHARE = 0.35
 
 
@@ -66,21 +66,19 @@ def _stuck(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
 
 def _foreign(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """A share of the rows gives way to real flights of one carrier from one airport."""
-    theirs = rows[(rows["carrier"] == "EV") & (rows["origin"] == "EWR")]
-    mixed = rows.copy()
-    drawn = np.flatnonzero(rng.random(len(rows)) < FOREIGN_SHARE)
-    for start in np.unique(rows["hour_ts"] // 86_400):
-        mine = drawn[(rows["hour_ts"].to_numpy()[drawn] // 86_400) == start]
-        pool = theirs[(theirs["hour_ts"] // 86_400) == start]
-        if len(pool) and len(mine):
-            copies = pool.iloc[rng.integers(0, len(pool), len(mine))]
-            names = [c for c in rows.columns if c not in ("id", "hour_ts", "label_ts", "late")]
-            mixed.iloc[mine, [mixed.columns.get_loc(c) for c in names]] = copies[names].to_numpy()
-            late = copies["late"].to_numpy()
-            mixed.iloc[mine, mixed.columns.get_loc("late")] = np.where(
-                np.isnan(late), mixed["late"].to_numpy()[mine], late
-            )
-    return mixed
+    days = (rows["hour_ts"] // DAY_S).to_numpy()
+    theirs = ((rows["carrier"] == "EV") & (rows["origin"] == "EWR")).to_numpy()
+    source = np.arange(len(rows))
+    drawn = rng.random(len(rows)) < FOREIGN_SHARE
+    for day in np.unique(days):
+        pool = np.flatnonzero(theirs & (days == day))
+        mine = np.flatnonzero(drawn & (days == day))
+        if len(pool):
+            source[mine] = rng.choice(pool, len(mine))
+    mixed = rows.iloc[source].reset_index(drop=True)
+    # When each was asked, under which id, and when its label came, stays as it was.
+    kept = {name: rows[name].to_numpy() for name in ("id", "hour_ts", "label_ts")}
+    return mixed.assign(**kept)
 
 
 def _weatherless(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
