@@ -12,7 +12,7 @@ from detectors.profile import Profile, default_layouts
 from policies.specs import ModelSpec
 
 LIVE = ("champion", "challenger")
-WHOLE, ERRORS, ARRIVAL, LABELS = "@model", "@errors", "@label_arrival", "@labels"
+WHOLE, ERRORS, ARRIVAL = "@model", "@errors", "@label_arrival"
 PREDICTIONS_FEED = "@predictions"
 # The whole-model stream averages the noise away, so that it can tell smaller effects.
 TOLERANCE_WHOLE = 0.01
@@ -20,7 +20,6 @@ TOLERANCE_WHOLE = 0.01
 TOLERANCE_UNSEEN = 0.01
 # Errors: half as many again as usual, and at least a point more.
 TOLERANCE_ERRORS = 0.01
-_EDGE_S = 1e-6
 
 ShareKind = Literal["missing", "unseen", "errors"]
 
@@ -162,21 +161,6 @@ def merge(buckets: Sequence[PaneClosed], layouts: Mapping[str, Layout]) -> PaneC
         feeds=feeds,
         complete=all(bucket.complete for bucket in buckets),
     )
-
-
-def panes_between(
-    buckets: Iterable[PaneClosed],
-    start: float,
-    end: float,
-    pane_s: float,
-    layouts: Mapping[str, Layout],
-) -> list[PaneCounts]:
-    """The panes of [start, end) that these buckets make, oldest first."""
-    grouped: dict[int, list[PaneClosed]] = {}
-    for bucket in sorted(buckets, key=lambda bucket: bucket.start):
-        if bucket.start >= start - _EDGE_S and bucket.end <= end + _EDGE_S:
-            grouped.setdefault(int(bucket.start // pane_s), []).append(bucket)
-    return [merge(grouped[index], layouts) for index in sorted(grouped)]
 
 
 def live_arms(bucket: PaneClosed) -> Iterable[ArmCounts]:
