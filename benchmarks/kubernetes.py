@@ -34,7 +34,7 @@ ROOT_POD = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "root", "namespace": NAMESPACE},
-    "spec": {"containers": [{"name": "root", "image": "driftd:0.2.0"}]},
+    "spec": {"containers": [{"name": "root", "image": "driftd:0.3.0"}]},
 }
 
 
