@@ -56,7 +56,8 @@ def _whole_pane(
     labelled = pane.n - int(pane.bad)
     if arrival.fit is None:
         learning = (*arrival.learning, (labelled, pane.n))[-LEARNING_MAX:]
-        if len(learning) < max(PANES_MIN, ceil(SPAN_MIN_S / pane_s)):
+        # Of short panes a week does not fit; what fits is enough.
+        if len(learning) < min(max(PANES_MIN, ceil(SPAN_MIN_S / pane_s)), LEARNING_MAX):
             return msgspec.structs.replace(arrival, learning=learning), []
         fit = fit_share(learning, TOLERANCE, threshold, below=True)
         return msgspec.structs.replace(arrival, learning=(), fit=fit), []

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.events import LATENCY, Arm, ArmCounts, PaneClosed
+from agents.events import LATENCY, Arm, ArmCounts, PaneClosed, QualityMatured
 from agents.incidents import Incident
+from agents.watcher import Watcher
 from agents.watching.rules import PARTS_MAX
 from detectors.profile import default_layouts
-from policies.specs import Amount, RuleSpec
-from tests.support.watched import CHAMPION, DAY, Day, Watch, matured, pane, watch
+from policies.specs import Amount, ClockSpec, RuleSpec
+from tests.support.watched import CHAMPION, DAY, PROFILE, Day, Watch, matured, pane, spec, watch
 
 NEW = Arm("2", "champion")
 
@@ -350,3 +351,15 @@ def test_an_accepted_label_arrival_is_learned_anew() -> None:
     for day in range(200, 215):
         life.quality(matured(day, arrived=0.5))
     assert life.told("opened") == ["data_fault", "data_fault"]
+
+
+def test_label_arrival_is_learned_from_panes_of_a_minute_too() -> None:
+    asked = replace(spec(), clock=ClockSpec(pane_s=60.0, bucket_s=60.0))
+    life = Watch(watcher=Watcher(asked, PROFILE))
+    arms = matured(0, n=30).arms
+    for minute in range(2_016):
+        event = QualityMatured(start=minute * 60.0, end=(minute + 1) * 60.0, arms=arms)
+        life.state = life.watcher.on_quality(life.state, event, "1").state
+
+    assert life.state.arrival.fit is not None
+    assert life.state.arrival.learning == ()
