@@ -9,9 +9,8 @@ from agents.watching.answers import answer, is_muted, still_muted
 from agents.watching.fitted import Fitted
 from agents.watching.grouping import panes_between
 from agents.watching.incidents import Alarm, Journal
+from agents.watching.learning import PANES_MAX as PANES_LEARNED_MAX
 from agents.watching.learning import (
-    EVENTS_MIN,
-    EVENTS_WANTED,
     PANES_MIN,
     SPAN_MAX_S,
     SPAN_MIN_S,
@@ -19,7 +18,6 @@ from agents.watching.learning import (
     learn,
     log_threshold,
 )
-from agents.watching.learning import PANES_MAX as PANES_LEARNED_MAX
 from agents.watching.levels import levels_of, shown
 from agents.watching.matured import LabelWatch, readings_of
 from agents.watching.panes import PaneJudge, Seen
@@ -29,7 +27,7 @@ from agents.watching.streams import PaneCounts, merge, streams_of
 from agents.watching.why.asking import YOUNG_PANES, wanting, wants_past
 from agents.watching.why.contract import Explained
 from agents.watching.why.scene import POOLED_MAX
-from detectors.baseline import DAY_S, choose_slots
+from detectors.baseline import DAY_S, EVENTS_MIN, EVENTS_WANTED, choose_slots
 from detectors.profile import Profile
 from policies.specs import ModelSpec
 

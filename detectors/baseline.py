@@ -12,6 +12,11 @@ from detectors.sketches.layouts import decode_counts, encode_counts
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 SLOTS = (48, 2, 1)
 DAYS_MIN = 4.0
+# Fewer events than this in a pane say nothing about a distribution: the pane is a gap.
+EVENTS_MIN = 20
+# KS takes its sampling floor away, in which half an sd is lost where a pane holds some 20 events; with
+# 125 it is found (benchmarks/validity.py, regime few_events).
+EVENTS_WANTED = 100
 # 1970-01-01 was a Thursday; Monday is 0.
 _FIRST_WEEKDAY = 3
 

@@ -5,11 +5,12 @@ traffic is correlated, so that they are the least that must be expected.
 """
 
 from dataclasses import dataclass
-from math import ceil, factorial, floor, log, sqrt
+from math import ceil, factorial, floor, inf, log, sqrt
 
 import numpy as np
 from scipy import stats
 
+from detectors.baseline import EVENTS_MIN
 from detectors.sequential.scalar import ScalarFit, expected_delay
 from policies.distance_chances import FEATURES, chance_of_distance
 from policies.metrics import METRICS, Metric
@@ -148,13 +149,13 @@ def budget_of(spec: ModelSpec, traffic: Traffic | None, effect: float = 0.2) -> 
     if traffic is not None:
         events = max(1, floor(traffic.events_per_day * spec.clock.pane_s / DAY_S))
     delay = float(expected_delay(_quiet(spec, threshold, events), effect)[0])
-    seen = np.isfinite(delay)
+    seen = np.isfinite(delay) and events >= EVENTS_MIN
     return Budget(
         streams=streams,
         log_threshold=threshold,
         log_threshold_whole=log(max(2 * panes / spec.drift.false_alarms, 2.0)),
         delay_panes=ceil(delay) if seen else 0,
-        delay_s=delay * spec.clock.pane_s if seen else float("inf"),
+        delay_s=delay * spec.clock.pane_s if seen else inf,
         given=f"{FEATURES} features, {number_text(events)} independent events a pane",
     )
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
+from detectors.baseline import DAY_S, EVENTS_MIN, EVENTS_WANTED
 from policies.chances import Budget, Chance, budget_of, chance_of, is_budgeted
 from policies.consequences import defaults_of, tell
 from policies.document import PolicyDocument
@@ -13,6 +14,9 @@ from policies.mistakes import Mistake
 from policies.specs import ModelSpec, RuleSpec
 from policies.traffic import Traffic
 from policies.units import duration_text, number_text
+
+# Lengths of a pane from which whole days are made.
+PANES_OF_A_DAY = (3_600.0, 6 * 3_600.0, DAY_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,7 @@ def explain_policy(
         rules=rules,
         budget=budget_of(spec, traffic) if spec.drift.enabled else None,
         length=length,
-        cautions=tuple(_cautions(spec, rules)),
+        cautions=(*_small_panes(spec, traffic), *_cautions(spec, rules)),
         mistakes=mistakes,
     )
 
@@ -100,6 +104,26 @@ def _unfinished(give_up: float, length: Length, traffic: Traffic) -> tuple[Mista
         f"and is given up after {duration_text(give_up)}"
     )
     return (Mistake(("canary", "give_up_after"), why, about="key"),)
+
+
+def _small_panes(spec: ModelSpec, traffic: Traffic | None) -> list[str]:
+    """Panes from which a baseline is learned slowly or never, and a length that would do."""
+    if traffic is None or not spec.drift.enabled:
+        return []
+    events = traffic.events_per_day * spec.clock.pane_s / DAY_S
+    if events >= EVENTS_WANTED:
+        return []
+    enough = [p for p in PANES_OF_A_DAY if traffic.events_per_day * p / DAY_S >= EVENTS_WANTED]
+    longer = next((pane for pane in enough if pane > spec.clock.pane_s), DAY_S)
+    holds = f"a pane of {duration_text(spec.clock.pane_s)} holds about {number_text(round(events))} events"
+    what = (
+        f"drift is never learned: {EVENTS_MIN} are needed"
+        if events < EVENTS_MIN
+        else "moderate drift is lost in their noise"
+    )
+    if spec.clock.pane_s >= DAY_S:
+        return [f"clock.pane: {holds}, {what}"]
+    return [f"clock.pane: {holds}, {what}; set it to {duration_text(longer)}"]
 
 
 def _cautions(spec: ModelSpec, lines: tuple[RuleLine, ...]) -> list[str]:

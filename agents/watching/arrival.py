@@ -7,12 +7,13 @@ import msgspec
 from agents.events import QualityMatured
 from agents.watching.incidents import Alarm
 from agents.watching.label_measures import LabelArrival
-from agents.watching.learning import EVENTS_MIN, PANES_MIN, SPAN_MIN_S
+from agents.watching.learning import PANES_MIN, SPAN_MIN_S
 from agents.watching.readings import advance, moved_of, read
 from agents.watching.share_fits import fit_share
 from agents.watching.shares import step_share
 from agents.watching.state import Arrival, Part
 from agents.watching.streams import ARRIVAL
+from detectors.baseline import EVENTS_MIN
 
 TOLERANCE = 0.05
 # So many panes of the burn-in are kept as pairs of numbers: two weeks of ten minutes.

@@ -18,12 +18,13 @@ from agents.watching.concept_streams import CALIBRATION, CONCEPT, LOSS, WRONG, c
 from agents.watching.concept_texts import how_calibration, how_loss, how_wrong
 from agents.watching.incidents import Alarm
 from agents.watching.label_measures import Quality, unpack_quality
-from agents.watching.learning import EVENTS_MIN, PANES_MIN, SPAN_MIN_S
+from agents.watching.learning import PANES_MIN, SPAN_MIN_S
 from agents.watching.readings import Found, advance, moved_of, read, unknown
 from agents.watching.second_opinions import ask_advisors
 from agents.watching.share_fits import fit_share
 from agents.watching.shares import step_share
 from agents.watching.state import Concept, Part, Reading, Track
+from detectors.baseline import EVENTS_MIN
 from detectors.calibration import Calibration, calibration_of, standardised
 from detectors.contract import FloatArray
 from detectors.quality import QualitySketch

@@ -10,7 +10,7 @@ from agents.watching.fitted import Fitted
 from agents.watching.share_fits import fit_shares
 from agents.watching.streams import TOLERANCE_WHOLE as WHOLE_TOLERANCE
 from agents.watching.streams import DistanceStream, PaneCounts, Streams
-from detectors.baseline import DAY_S, Baseline, choose_slots, day_of, slot_of
+from detectors.baseline import DAY_S, EVENTS_MIN, Baseline, choose_slots, day_of, slot_of
 from detectors.catalog import DISTANCES
 from detectors.contract import FloatArray, IntArray
 from detectors.distances.rows import effects_of
@@ -21,11 +21,6 @@ PANES_MIN = 60
 SPAN_MIN_S = 7 * DAY_S
 # Older panes of a burn-in that was held up by gaps teach nothing that newer ones do not.
 PANES_MAX, SPAN_MAX_S = 120, 14 * DAY_S
-# Fewer events than this in a pane say nothing about a distribution: the pane is a gap.
-EVENTS_MIN = 20
-# KS takes its sampling floor away: with 21 events a pane a shift of half an sd is lost in it, with
-# 125 it is found in 7 panes (benchmarks/validity.py, regime few_events).
-EVENTS_WANTED = 100
 
 
 def log_threshold(spec: ModelSpec, streams: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.watching.fitted import Fitted
 from agents.watching.incidents import Alarm
-from agents.watching.learning import EVENTS_MIN, mean_effect
+from agents.watching.learning import mean_effect
 from agents.watching.readings import Found, Telling, moved_of, unknown
 from agents.watching.shares import judge_feeds, judge_shares
 from agents.watching.state import Reading, Track, WatchState
@@ -19,7 +19,7 @@ from agents.watching.stuck_values import judge_stuck
 from agents.watching.why.contract import Explained
 from agents.watching.why.decide import decide
 from agents.watching.why.scene import scene_of
-from detectors.baseline import slot_of
+from detectors.baseline import EVENTS_MIN, slot_of
 from detectors.catalog import DISTANCES
 from detectors.contract import Effect, FloatArray, events
 from detectors.profile import Profile

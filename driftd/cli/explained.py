@@ -49,9 +49,9 @@ def _chance(chance: "Chance") -> str:
 
 
 def _print_budget(console: "Console", budget: "Budget") -> None:
-    delay = f"{budget.delay_panes} panes, {duration_text(budget.delay_s)}"
-    if not isfinite(budget.delay_s):
-        delay = "never: it is within the tolerance"
+    delay = "never: it is within the tolerance, or a pane holds too few events"
+    if isfinite(budget.delay_s):
+        delay = f"{budget.delay_panes} panes, {duration_text(budget.delay_s)}"
     console.print(
         f"Budget: half for {budget.streams} streams (alarm at e^{budget.log_threshold:.1f}), half "
         f"for the whole model (e^{budget.log_threshold_whole:.1f}).\n"

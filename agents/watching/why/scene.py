@@ -6,11 +6,10 @@ from math import isfinite
 import numpy as np
 
 from agents.watching.fitted import Fitted
-from agents.watching.learning import EVENTS_MIN
 from agents.watching.state import Track
 from agents.watching.streams import DistanceStream, PaneCounts, Streams, share_of
 from agents.watching.why.contract import Moved, Scene, Share
-from detectors.baseline import slot_of
+from detectors.baseline import EVENTS_MIN, slot_of
 from detectors.catalog import DISTANCES
 from detectors.jump import Jump, find_jump
 from detectors.profile import Profile

@@ -334,3 +334,17 @@ def test_an_explanation_is_plain_values() -> None:
     assert plain["model"] == "m"
     assert plain["length"]["steps_s"] == DAY_S
     assert plain["rules"][0]["budgeted"] is True
+
+
+def test_panes_of_few_events_are_told_with_a_length_that_would_do() -> None:
+    few = explained("", Traffic(events_per_day=500))
+    assert few.budget is not None
+    assert few.budget.delay_s == float("inf")
+    assert few.cautions[0].startswith("clock.pane: a pane of 10m holds about 3 events")
+    assert few.cautions[0].endswith("set it to 6h")
+
+
+@pytest.mark.parametrize(("pane", "said"), [("6h", False), ("1h", True), ("1d", False)])
+def test_panes_that_hold_enough_are_no_caution(pane: str, said: bool) -> None:
+    told = explained(f"clock: {{pane: {pane}}}", Traffic(events_per_day=500))
+    assert any(caution.startswith("clock.pane") for caution in told.cautions) is said
