@@ -49,7 +49,7 @@ def _chance(chance: "Chance") -> str:
 
 
 def _print_budget(console: "Console", budget: "Budget") -> None:
-    delay = "never: it is within the tolerance, or a pane holds too few events"
+    delay = "no number of panes: it is within the tolerance, or they hold too few events"
     if isfinite(budget.delay_s):
         delay = f"{budget.delay_panes} panes, {duration_text(budget.delay_s)}"
     console.print(
