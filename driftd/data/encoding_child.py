@@ -10,6 +10,8 @@ import argparse
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,7 @@ def main() -> int:
     """Load, then answer until stdin ends."""
     asked = arguments()
     limit(asked.memory)
+    threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
     # Libraries print what they like; none of it may stand among the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -28,6 +31,11 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         say(answers, {"error": told(error)})
         return 1
+    if asked.quiet:
+        # Warnings of libraries quote what they were given.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
     say(answers, {"ready": True})
     for line in sys.stdin.buffer:
         try:
@@ -45,7 +53,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--encoder", required=True, help="a folder, or models:/NAME/VERSION")
     parser.add_argument("--tokens", type=int, default=256, help="longer texts are cut here")
     parser.add_argument("--memory", type=int, default=0, help="bytes; 0: no limit")
+    parser.add_argument("--quiet", action="store_true", help="say nothing once it is loaded")
     return parser.parse_args()
+
+
+def follow(parent: int) -> None:
+    """End with the process that started this one, even in the midst of a text."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def limit(memory: int) -> None:
