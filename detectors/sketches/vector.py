@@ -1,6 +1,6 @@
 """Vectors (embeddings), kept as the mean of their random Fourier features and their plain mean."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -104,11 +104,13 @@ class VectorLayout:
         """Sum vectors, shape (n, dimension) or a list of n; ``None`` and others count as missing."""
         counts = np.zeros(self.size, np.int64)
         weights, components = self._weights(), self.size - 2
+        # One buffer for all blocks: fresh memory for each costs a third of the whole.
+        spare = np.empty(self.block * max(self.frequencies, self.dimension), np.float32)
         present_count = 0
         sums = np.zeros(components)
         for start in range(0, len(values), self.block):
             rows, present = to_rows(values[start : start + self.block], self.dimension, self.block)
-            self._add(rows, present, weights, sums)
+            self._add(self._components(rows, weights, spare), present, sums)
             present_count += int(present.sum())
         # Components lie in [-STEPS / 2, STEPS / 2]; the cells count from 0.
         counts[:components] = sums.astype(np.int64) + present_count * (STEPS // 2)
@@ -175,17 +177,21 @@ class VectorLayout:
             rows = rows * np.minimum(1.0, limit / np.maximum(norms, 1e-30))[:, None]
         return rows.astype(np.float32, copy=False)
 
+    def _components(
+        self, rows: Float32Array, weights: Float32Array, spare: Float32Array
+    ) -> Iterator[Float32Array]:
+        """Cosines, sines and scaled coordinates, in [-1, 1]; each is overwritten by the next but one."""
+        angles = self.matmul(self._near(rows), weights)
+        yield np.cos(angles, out=spare[: angles.size].reshape(angles.shape))
+        yield np.sin(angles, out=angles)
+        scaled = spare[: rows.size].reshape(rows.shape)
+        np.multiply(rows, np.float32(1 / self.reach), out=scaled)
+        yield np.clip(scaled, -1, 1, out=scaled)
+
     def _add(
-        self,
-        rows: Float32Array,
-        present: NDArray[np.bool_],
-        weights: Float32Array,
-        sums: FloatArray,
+        self, parts: Iterator[Float32Array], present: NDArray[np.bool_], sums: FloatArray
     ) -> None:
         """Add the rounded components of one block of rows to ``sums``, shape (size - 2,)."""
-        angles = self.matmul(self._near(rows), weights)
-        scaled = rows * np.float32(1 / self.reach)
-        parts = (np.cos(angles), np.sin(angles, out=angles), np.clip(scaled, -1, 1, out=scaled))
         end = 0
         for part in parts:
             part *= STEPS // 2  # noqa: PLW2901 - in place
