@@ -59,6 +59,7 @@ format: $(VENV)/.dev  ## put the code into its one form
 lock: $(BIN)/uv  ## renew the lock files: names, versions and hashes only
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements/dev.in -o requirements/dev.txt
 	@for n in runtime demo serving mlflow text; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements/dev.txt requirements/$$n.in -o requirements/$$n.txt; done
+	@for n in evidently alibi; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements/peers/$$n.in -o requirements/peers/$$n.txt; done
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements/bootstrap.in -o requirements/bootstrap.txt
 
 clean:  ## remove what was built here
