@@ -1,8 +1,11 @@
 """A unit that changed: kilometres for miles, Celsius for Fahrenheit, cents for units."""
 
+import numpy as np
+
 from agents.watching.why.contract import Explained, Moved, Scene
 from agents.watching.why.conversions import Conversion, conversions, dimension
 from detectors.catalog import DISTANCES
+from detectors.contract import Layout
 from detectors.recount import recounted
 from detectors.shift import find_shift
 from detectors.sketches.numeric import NumericLayout
@@ -14,6 +17,8 @@ LEFT_MAX, LEFT_MAX_UNHINTED = 0.35, 0.2
 # Without a hint in its name a feature may be anything: the best factor of all must be the known one.
 BLUR = 0.02
 EVENTS_MIN = 50
+# A feature of few values: most of its mass lies on them, and a new unit leaves them for others.
+ATOMS_MIN, ATOMS_KEPT, SAME = 0.9, 0.25, 1e-6
 ALIKE, SHOWN_MAX = 0.05, 2
 
 
@@ -60,9 +65,11 @@ def _fitting(moved: Moved) -> list[tuple[float, Conversion]]:
     layout = moved.stream.layout
     fitting: list[tuple[float, Conversion]] = []
     for known in conversions():
-        # A name that says what is measured admits only its units; one that says nothing any unit,
-        # but then the best factor of all must be a known one.
-        if known.of not in (hinted, "") if hinted else not _is(known, free):
+        # A name that says what is measured admits its units; one that says nothing only powers of
+        # ten, and then the best factor of all must be one: among all units some fits any change.
+        if known.of not in (hinted, "") if hinted else (known.of or not _is(known, free)):
+            continue
+        if _stays_on_atoms(layout, moved, known):
             continue
         shares = recounted(layout, moved.normal, layout, scale=known.scale, offset=known.offset)
         if shares is None or moved.distance(shares) > moved.allowed:
@@ -71,6 +78,25 @@ def _fitting(moved: Moved) -> list[tuple[float, Conversion]]:
         if left <= (LEFT_MAX if hinted else LEFT_MAX_UNHINTED):
             fitting.append((left, known))
     return sorted(fitting, key=lambda one: one[0])
+
+
+def _stays_on_atoms(layout: Layout, moved: Moved, known: Conversion) -> bool:
+    """Whether the values are still those that the feature always had, where a new unit would have
+    other ones: knots come in whole miles per hour at no time, less wind does."""
+    if not isinstance(layout, NumericLayout):
+        return False
+    edges = layout.bounds
+    atoms = np.flatnonzero(np.nextafter(edges[1:], -np.inf) == edges[:-1]) + 1
+    atoms = atoms[moved.normal[atoms] > 0]
+    usual = moved.normal[atoms]
+    if usual.sum() < ATOMS_MIN:
+        return False
+    values = edges[atoms]
+    images = values * known.scale + known.offset
+    nearest = np.abs(images[:, None] - values).min(axis=1)
+    expected = float(usual[nearest <= SAME * np.maximum(np.abs(images), 1.0)].sum())
+    present = moved.counts[:-1]
+    return float(present[atoms].sum() / present.sum()) > expected + ATOMS_KEPT
 
 
 def _is(known: Conversion, free: float | None) -> bool:
