@@ -95,6 +95,10 @@ class Metrics:
         self.flush_records = self._histogram(
             "flush_records", "Records in one ingest transaction", RECORDS
         )
+        self.texts = self._counter(
+            "texts", "Texts drawn to be watched as vectors, by what became of them",
+            "encoder", "outcome",
+        )  # fmt: skip
         self.lag = Table(
             "driftd_ingest_lag_records", "Records of owned partitions not yet read", ["topic"]
         )

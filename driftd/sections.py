@@ -23,6 +23,8 @@ from policies.units import said
 
 # A string of PromQL, in any of its three kinds of quotes.
 QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
+FLUSH_WAIT_S_MAX = 30.0
+REGISTERED = "models:/"
 MODEL_VARIABLE = re.compile(r"\$model\b")
 
 
@@ -40,6 +42,15 @@ def _promql(text: str) -> str:
     if unknown:
         raise ValueError(f"there is no {unknown[0]}; only $model is filled in")
     return text
+
+
+def _short(seconds: float) -> float:
+    # Ingest that stands still for long is taken for broken.
+    if seconds > FLUSH_WAIT_S_MAX:
+        raise ValueError(
+            f"is longer than {FLUSH_WAIT_S_MAX:g}s; a flush waits for it and writes nothing"
+        )
+    return seconds
 
 
 FilePath = Annotated[
@@ -188,6 +199,28 @@ class TrainerSettings(Document):
     run_timeout_s: Span = Field(default=1_800.0, alias="run_timeout")
     queue_timeout_s: Span = Field(default=3_600.0, alias="queue_timeout")
     memory_bytes: Size = Field(default=4 * 2**30, alias="memory")
+
+
+class EncoderSettings(Document):
+    """What turns texts of events into vectors, in a process of its own. ``source``: a folder as
+    transformers saves one, or ``models:/NAME/VERSION`` in MLflow; ``python``: the interpreter with
+    its libraries (default: driftd's own). A flush has at most ``texts_per_flush`` texts encoded and
+    waits ``timeout`` for them; loading may take ``load_timeout``."""
+
+    source: Word
+    python: FilePath | None = None
+    texts_per_flush: Annotated[int, Field(ge=1, le=10_000)] = 64
+    timeout_s: Annotated[Span, AfterValidator(_short)] = Field(default=2.0, alias="timeout")
+    load_timeout_s: Span = Field(default=300.0, alias="load_timeout")
+    memory_bytes: Size = Field(default=8 * 2**30, alias="memory")
+    threads: Positive = 1
+
+    def relative_to(self, folder: Path) -> "EncoderSettings":
+        """The same with its paths taken from ``folder``."""
+        registered = self.source.startswith(REGISTERED)
+        source = self.source if registered else str(folder / self.source)
+        python = folder / self.python if self.python is not None else None
+        return self.model_copy(update={"source": source, "python": python})
 
 
 class RouterSettings(Document):

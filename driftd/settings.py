@@ -13,6 +13,7 @@ from pydantic import Field
 from driftd.errors import MistakeError
 from driftd.sections import (
     AlertmanagerSettings,
+    EncoderSettings,
     FilePath,
     HttpSettings,
     IngestSettings,
@@ -58,6 +59,7 @@ class Settings(Document):
     routers: dict[Name, RouterSettings] = Field(
         default_factory=lambda: {"driftd": RouterSettings()}
     )
+    encoders: dict[Name, EncoderSettings] = Field(default_factory=dict)
     alertmanager: AlertmanagerSettings = Field(default_factory=AlertmanagerSettings)
     prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
@@ -69,6 +71,7 @@ class Settings(Document):
             trainers=frozenset(self.trainers),
             routers=frozenset(self.routers),
             queries=frozenset(self.prometheus.queries),
+            encoders=frozenset(self.encoders),
             event_clock=self.clock == "event",
         )
 
@@ -90,6 +93,7 @@ class Settings(Document):
                 "policies": folder / self.policies,
                 "work": folder / self.work,
                 "kafka": self.kafka.model_copy(update={"security": security}),
+                "encoders": {k: one.relative_to(folder) for k, one in self.encoders.items()},
                 "mlflow": self.mlflow.relative_to(folder),
                 "alertmanager": self.alertmanager.relative_to(folder),
                 "prometheus": self.prometheus.relative_to(folder),

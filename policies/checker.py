@@ -15,7 +15,7 @@ def check(
     values: Any, platform: Platform | None = None
 ) -> tuple[ModelSpec | None, tuple[Mistake, ...]]:
     """The compiled policy, or None and all its mistakes. ``platform`` gives the names that a policy
-    may use; without it, names of trainers, routers and queries are not checked."""
+    may use; without it, names of trainers, routers, queries and encoders are not checked."""
     document, mistakes = check_document(values, platform)
     return (None if document is None else compile_policy(document)), mistakes
 

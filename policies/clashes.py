@@ -13,6 +13,7 @@ class Platform:
     trainers: frozenset[str]
     routers: frozenset[str]
     queries: frozenset[str]
+    encoders: frozenset[str] = frozenset()
     event_clock: bool = False
 
 
@@ -40,7 +41,7 @@ def clash(
 
 
 def unnamed(what: str, name: str, known: frozenset[str], path: Path) -> Clash:
-    """A trainer, router or query that the platform does not offer."""
+    """A trainer, router, query or encoder that the platform does not offer."""
     meant = nearest(name, known)
     why = f"the settings name no {what} {name!r}"
     if not meant:

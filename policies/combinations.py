@@ -37,6 +37,7 @@ def clashes(document: PolicyDocument, platform: Platform | None) -> Iterator[Cla
     yield from _modes(document)
     yield from _names(document)
     yield from _times(document)
+    yield from _encoders(document, platform)
     yield from _rules(document, platform)
     if document.retrain is not None:
         yield from _retrain(document, document.retrain, platform)
@@ -110,6 +111,22 @@ def _field_map(fields: dict[str, str]) -> Iterator[Clash]:
             if not meant:
                 why += f"; it has {listed(EVENT_FIELDS, 'and')}; features are features.NAME"
             yield clash(path, why, suggestion=meant)
+
+
+def _encoders(document: PolicyDocument, platform: Platform | None) -> Iterator[Clash]:
+    events, privacy = document.events, document.privacy
+    for feature, encoder in events.encode.items():
+        path = ("events", "encode", feature)
+        if platform is not None and encoder not in platform.encoders:
+            yield unnamed("encoder", encoder, platform.encoders, path)
+        for key in ("drop", "hash"):
+            if feature in getattr(privacy, key):
+                why = f"privacy.{key} takes {feature} away first; nothing is left to encode"
+                yield clash(path, why, ("privacy", key), about="key")
+        source, dot, _ = feature.partition(".")
+        if dot and source in events.sources:
+            why = f"is a feature of the source {source}; only those of predictions are encoded"
+            yield clash(path, why, ("events", "sources"), about="key")
 
 
 def _times(document: PolicyDocument) -> Iterator[Clash]:

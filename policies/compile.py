@@ -162,6 +162,7 @@ def _events(events: EventsDocument) -> EventsSpec:
         labels=events.labels,
         sources=tuple(events.sources),
         field_map=tuple(sorted(events.map.items())),
+        encode=tuple(sorted(events.encode.items())),
     )
 
 

@@ -96,6 +96,7 @@ CONSEQUENCES: Mapping[str, Tell] = {
     "events.labels": lambda s: (s.events.labels, "the topic of labels"),
     "events.sources": _always("none", "only the features in predictions are watched"),
     "events.map": _always("none", "events use driftd's own field names"),
+    "events.encode": _always("none", "texts are not turned into vectors here"),
     "labels.arrive_within": lambda s: (
         duration_text(s.labels.arrive_within_s),
         "a prediction waits so long for its label",

@@ -43,12 +43,14 @@ class RegistryDocument(Document):
 
 
 class EventsDocument(Document):
-    """``events``: topics, sources of feature events, and foreign field names mapped to ours."""
+    """``events``: topics, sources of feature events, foreign field names mapped to ours, and features
+    whose texts are watched as vectors, each with the encoder of the settings that makes them."""
 
     predictions: Word = "predictions"
     labels: Word = "labels"
     sources: list[Name] = Field(default_factory=list)
     map: dict[Word, Word] = Field(default_factory=dict)
+    encode: dict[Word, Name] = Field(default_factory=dict)
 
 
 class LabelsDocument(Document):

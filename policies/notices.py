@@ -19,6 +19,12 @@ def notices_of(spec: ModelSpec, platform: Platform | None = None) -> tuple[str, 
         ]
     for rule in spec.rules:
         found += _of_rule(rule)
+    if spec.events.encode and spec.retrain is not None:
+        names = ", ".join(feature for feature, _ in spec.events.encode)
+        found.append(
+            f"events.encode: texts are not kept: trainings and gates do not see {names}; send it under "
+            "a second name as well where they need it"
+        )
     return tuple(found)
 
 

@@ -180,6 +180,8 @@ class EventsSpec:
     sources: tuple[str, ...] = ()
     field_map: tuple[tuple[str, str], ...] = ()
     """(foreign field, our field) pairs."""
+    encode: tuple[tuple[str, str], ...] = ()
+    """(feature, encoder of the settings) pairs: texts that become vectors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

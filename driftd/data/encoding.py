@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from driftd.data import encoding_child
 from driftd.data.evaluate import PASSED
 from driftd.errors import MistakeError
+from driftd.sections import REGISTERED
 
-REGISTERED = "models:/"
 BATCH_TEXTS = 32
 TOKENS_MAX = 256
 MEMORY_BYTES = 8 << 30

@@ -126,8 +126,8 @@ def registered(uri: str) -> Callable[[list[str]], Any]:
 
 
 def told(error: Exception) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {error}".replace("\n", " ")
+    """An error in one line, not of any length."""
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:2_000]
 
 
 def say(answers: Any, head: dict[str, Any], body: bytes = b"") -> None:

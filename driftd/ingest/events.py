@@ -11,6 +11,8 @@ from driftd.ingest.reasons import Refusal
 
 STRING_MAX = 1_024
 """Characters of a feature's text, a label, an error; longer ones are taken as missing."""
+TEXT_MAX = 4_096
+"""Characters of a text for an encoder, which reads no more than so many; the rest is cut off."""
 NAME_MAX = 256
 """Characters of ids, model names, versions and the like."""
 TS_MILLISECONDS = 1e11
@@ -52,11 +54,12 @@ FIELDS: frozenset[str] = frozenset(Event.__struct_fields__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one record may hold."""
+    """What one record may hold. ``texts``: features whose texts may be as long as ``TEXT_MAX``."""
 
     record_bytes_max: int = 1_048_576
     features_max: int = 1_000
     vector_max: int = 8_192
+    texts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from driftd.ingest.buffer import Buffer
 from driftd.ingest.folding import Folded, fold
 from driftd.ingest.limits import FLUSH_RETRY_S
 from driftd.ingest.plans import Plans
+from driftd.ingest.texts import Encoded
 from driftd.store.moves import Move
 from driftd.store.positions import Positions
 from driftd.telemetry import Complaints
@@ -19,7 +20,8 @@ log = structlog.get_logger()
 
 
 class Flusher:
-    """``written(folded)`` is called when a flush is in the store, ``lost(generation)`` when its
+    """``encode`` makes vectors of texts and may wait for them: it runs in a thread, before folding.
+    ``written(folded)`` is called when a flush is in the store, ``lost(generation)`` when its
     compare failed: somebody else has moved the partitions, so nothing of it was written."""
 
     def __init__(
@@ -27,11 +29,13 @@ class Flusher:
         store: Positions,
         sample: float,
         *,
+        encode: Callable[[Buffer, Plans], Encoded],
         written: Callable[[Folded], None],
         lost: Callable[[int], None],
     ) -> None:
         self._store = store
         self._sample = sample
+        self._encode = encode
         self._written = written
         self._lost = lost
         self._complaints = Complaints(log)
@@ -74,7 +78,7 @@ class Flusher:
         self, generation: int, buffer: Buffer, moves: tuple[Move, ...], plans: Plans
     ) -> None:
         began = steady_now()
-        folded = await asyncio.to_thread(fold, buffer, moves, plans, self._sample)
+        folded = await asyncio.to_thread(self._fold, buffer, moves, plans)
         wait, longest = FLUSH_RETRY_S
         while True:
             try:
@@ -93,3 +97,6 @@ class Flusher:
             self._written(folded)
         else:
             self._lost(generation)
+
+    def _fold(self, buffer: Buffer, moves: tuple[Move, ...], plans: Plans) -> Folded:
+        return fold(buffer, moves, plans, self._sample, self._encode(buffer, plans))

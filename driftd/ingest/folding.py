@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from agents.codec import encode_arm, merge_arms
@@ -12,11 +13,13 @@ from driftd.ingest.buffer import Buffer
 from driftd.ingest.events import Event
 from driftd.ingest.plans import Plan, Plans
 from driftd.ingest.sampling import Sampler, copy_for
+from driftd.ingest.texts import Encoded
 from driftd.store.moves import Flush, Move
 from driftd.store.rows import IncrementRow, PartialRow, SampleRow
 
 LIVE = frozenset({"champion", "challenger"})
 SOURCE = "source:"
+_NOTHING: Encoded = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +30,18 @@ class Folded:
     models: frozenset[str]
 
 
-def fold(buffer: Buffer, moves: tuple[Move, ...], plans: Plans, sample: float) -> Folded:
-    """Fold all of ``buffer``; ``sample`` is the share of ids kept for their labels, 0..1.
+def fold(
+    buffer: Buffer,
+    moves: tuple[Move, ...],
+    plans: Plans,
+    sample: float,
+    encoded: Encoded = _NOTHING,
+) -> Folded:
+    """Fold all of ``buffer``; ``sample`` is the share of ids kept for their labels, 0..1; ``encoded``
+    holds the vectors of the texts that were drawn.
 
     Private fields are cleaned first: nothing that follows, and nothing that is kept, sees them.
+    Texts that are for an encoder are not kept either.
     """
     partials: list[PartialRow] = []
     increments = _Increments()
@@ -40,8 +51,10 @@ def fold(buffer: Buffer, moves: tuple[Move, ...], plans: Plans, sample: float) -
         if plan is None:
             continue
         named = _storable(version)
-        arm = _fold_predictions(plan, variant, events)
+        drawn = encoded.get((model, version, variant, bucket), {})
+        arm = _fold_predictions(plan, variant, events, drawn)
         partials.append(_partial(model, named, variant, bucket, arm, plan.marks))
+        _forget_texts(plan, events)
         sampler.predictions(model, named, variant, bucket, events)
         if plan.rollout_open and variant in LIVE:
             increments.add(model, named, variant, arm, max(event.ts for event in events))
@@ -66,7 +79,9 @@ def fold(buffer: Buffer, moves: tuple[Move, ...], plans: Plans, sample: float) -
     )
 
 
-def _fold_predictions(plan: Plan, variant: str, events: Sequence[Event]) -> ArmCounts:
+def _fold_predictions(
+    plan: Plan, variant: str, events: Sequence[Event], drawn: Mapping[str, Sequence[Any]]
+) -> ArmCounts:
     # Errors are counted before cleaning, which may take the text of the error away.
     failed = {id(event) for event in events if event.error is not None}
     _clean(plan, events)
@@ -78,7 +93,9 @@ def _fold_predictions(plan: Plan, variant: str, events: Sequence[Event]) -> ArmC
         LATENCY: layouts[LATENCY].fold([event.latency_ms for event in events]),
     }
     if variant in LIVE:
-        counts |= _fold_features(plan.features, layouts, events)
+        names = [name for name in plan.features if name not in plan.encode]
+        counts |= _fold_features(names, layouts, events)
+        counts |= {name: layouts[name].fold(rows) for name, rows in drawn.items()}
     return ArmCounts(n=len(events), errors=len(failed), counts=counts)
 
 
@@ -109,6 +126,13 @@ def _clean(plan: Plan, events: Iterable[Event]) -> None:
     if plan.privacy is not None:
         for event in events:
             plan.privacy.apply(event)
+
+
+def _forget_texts(plan: Plan, events: Iterable[Event]) -> None:
+    if plan.texts:
+        for event in events:
+            for name in plan.texts & (event.features or {}).keys():
+                del (event.features or {})[name]
 
 
 def _partial(

@@ -33,6 +33,10 @@ class Plan:
     features: tuple[str, ...]
     sources: Mapping[str, Mapping[str, Layout]]
     privacy: Privacy | None
+    encode: Mapping[str, str] = field(default_factory=dict)
+    """Stream -> the encoder that makes its vectors of the texts of that feature."""
+    texts: frozenset[str] = frozenset()
+    """Features whose texts are for an encoder only: they may be long, and are never kept."""
     rollout_open: bool = False
 
 
@@ -46,6 +50,8 @@ class Plans:
     """topic -> source -> the plans of the models that subscribe to it."""
     decoders: Mapping[str, Decoder] = field(default_factory=dict)
     idle_s: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """topic -> features whose texts are for an encoder."""
 
     @property
     def topics(self) -> frozenset[str]:
@@ -140,7 +146,8 @@ def make_plan(
             sources[source][feature] = layouts[stream]
         elif not stream.startswith("@"):
             features.append(stream)
-    private = spec.privacy.drop or spec.privacy.hash
+    private = spec.privacy.drop | spec.privacy.hash
+    encode = dict(spec.events.encode)
     return Plan(
         spec=spec,
         profile_id=profile_id,
@@ -149,6 +156,12 @@ def make_plan(
         features=tuple(features),
         sources=sources,
         privacy=Privacy(spec.privacy, key) if private else None,
+        encode={
+            stream: encode[stream]
+            for stream in features
+            if stream in encode and stream not in private and layouts[stream].kind == "vector"
+        },
+        texts=frozenset(encode),
         rollout_open=rollout_open,
     )
 
@@ -173,6 +186,10 @@ def index_plans(models: Mapping[str, Plan]) -> Plans:
         },
         decoders={topic: _decoder(found.values()) for topic, found in by_topic.items()},
         idle_s=idle,
+        texts={
+            topic: frozenset(name for plan in found.values() for name in plan.texts)
+            for topic, found in by_topic.items()
+        },
     )
 
 

@@ -6,6 +6,8 @@ buffer, a store that is away or positions not yet known pause the partitions, ne
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -29,6 +31,7 @@ from driftd.ingest.ownership import Ownership
 from driftd.ingest.partition import Partition
 from driftd.ingest.plans import Plans
 from driftd.ingest.probe import Probe
+from driftd.ingest.texts import Texts
 from driftd.settings import Settings
 from driftd.store.moves import Position
 from driftd.store.positions import Positions
@@ -38,7 +41,7 @@ log = structlog.get_logger()
 
 
 class PollLoop:
-    """One consumer's life. ``topics`` and ``plans`` say what is wanted at this moment; ``written``
+    """One consumer's life. ``texts`` are encoded with each flush. ``topics`` and ``plans`` say what is wanted at this moment; ``written``
     is told of every flush in the store, ``letters`` of every record that could not be attributed,
     ``gone`` of a topic and how many of its records were lost before they could be read.
     """
@@ -50,6 +53,7 @@ class PollLoop:
         consumer: AIOKafkaConsumer,
         probe: Probe,
         *,
+        texts: Texts,
         topics: Callable[[], frozenset[str]],
         plans: Callable[[], Plans],
         letters: Callable[[list[Letter]], None],
@@ -75,7 +79,11 @@ class PollLoop:
         self._buffer = Buffer(opened=steady_now())
         self._complaints = Complaints(log)
         self._flusher = Flusher(
-            store, settings.ingest.sample, written=self._on_written, lost=self._on_lost
+            store,
+            settings.ingest.sample,
+            encode=partial(texts.encode, hurried=lambda: self._letting_go),
+            written=self._on_written,
+            lost=self._on_lost,
         )
         self.ownership = Ownership(self._read, self._last_flush)
         self.progress_at = steady_now()
@@ -184,7 +192,8 @@ class PollLoop:
         horizon = Horizon(
             now=wall_now(), future_s=self._ingest.future_s, event_clock=self._event_clock
         )
-        letters = self._buffer.add(records, partition, plans, self._limits, horizon)
+        limits = replace(self._limits, texts=plans.texts.get(one.topic, frozenset()))
+        letters = self._buffer.add(records, partition, plans, limits, horizon)
         if letters:
             self._letters(letters)
 

@@ -28,3 +28,14 @@ def absent_topics(scout: Scout, plans: Plans) -> tuple[str, ...]:
         return ()
     names = ", ".join(absent)
     return (f"a policy names {names}, which the broker does not have: driftd topics create",)
+
+
+def absent_vectors(plans: Plans) -> tuple[str, ...]:
+    """One line about each text that a policy has encoded and no stream of its model can take."""
+    return tuple(
+        f"{model}: events.encode names {name}, which is no vector in the model's profile: make one "
+        f"with driftd data profile --encode {name}=ENCODER"
+        for model, plan in sorted(plans.models.items())
+        for name in sorted(plan.texts - plan.encode.keys())
+        if plan.profile_id
+    )

@@ -5,7 +5,15 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from driftd.ingest.events import NAME_MAX, STRING_MAX, TS_MILLISECONDS, Event, Limits, Value
+from driftd.ingest.events import (
+    NAME_MAX,
+    STRING_MAX,
+    TEXT_MAX,
+    TS_MILLISECONDS,
+    Event,
+    Limits,
+    Value,
+)
 from driftd.ingest.events import RefusedRecord as Refused
 from driftd.ingest.reasons import Refusal, Repair
 
@@ -145,7 +153,10 @@ class _Reader:
         kept = [(k, v) for k, v in value.items() if len(k) <= NAME_MAX]
         kept = kept[: self._limits.features_max]
         self._repairs[Repair.TOO_MANY_FEATURES] += len(value) - len(kept)
-        return {k: self.value(v) for k, v in kept}
+        texts = self._limits.texts
+        return {
+            k: v[:TEXT_MAX] if k in texts and isinstance(v, str) else self.value(v) for k, v in kept
+        }
 
     def vectors(self, value: Any) -> dict[str, list[float]] | None:
         if not isinstance(value, dict):

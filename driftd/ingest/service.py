@@ -24,9 +24,10 @@ from driftd.ingest.limits import (
 from driftd.ingest.plans import PlanMaker, Plans
 from driftd.ingest.poll_loop import PollLoop
 from driftd.ingest.probe import Probe
-from driftd.ingest.readiness import absent_topics, missing
+from driftd.ingest.readiness import absent_topics, absent_vectors, missing
 from driftd.ingest.reasons import EXPLANATIONS
 from driftd.ingest.scout import Scout
+from driftd.ingest.text_encoders import text_encoders
 from driftd.kafka import aiokafka_options, producer_options
 from driftd.kafka_errors import cannot_bootstrap
 from driftd.settings import Settings
@@ -61,6 +62,7 @@ class Ingest:
         self._on_flushed = on_flushed
         self._maker = PlanMaker(store, policies, settings.hash_key_env)
         self._plans = Plans()
+        self._texts = text_encoders(settings, metrics)
         self._asked = asyncio.Event()
         self._complaints = Complaints(log)
         self._waiting_since = steady_now()
@@ -102,7 +104,7 @@ class Ingest:
         """What a person should know, one line each."""
         if self._scout is None or not self._planned:
             return ()
-        return absent_topics(self._scout, self._plans)
+        return (*absent_topics(self._scout, self._plans), *absent_vectors(self._plans))
 
     @property
     def letters_suppressed(self) -> int:
@@ -144,6 +146,7 @@ class Ingest:
             store,
             consumer,
             probe,
+            texts=self._texts,
             topics=lambda: scout.topics,
             plans=lambda: self._plans,
             letters=letters.put,
@@ -173,6 +176,7 @@ class Ingest:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self._texts.close)
             self._loop = self._scout = None
 
     def _dead_letters(self, producer: AIOKafkaProducer) -> DeadLetters:

@@ -107,8 +107,8 @@ colour: red
         ("s.yaml:6:7: http: must be a section of keys, not a list; write {} to take every default"),
         "s.yaml:7:1: store: has no value; give it one, or leave the key out",
         (
-            "s.yaml:8:1: colour: no such key; there are alertmanager, archive, clock, hash_key_env, "
-            "http, ingest, kafka, limits, mlflow, policies, prometheus, retention, routers, store, topics, "
+            "s.yaml:8:1: colour: no such key; there are alertmanager, archive, clock, encoders, "
+            "hash_key_env, http, ingest, kafka, limits, mlflow, policies, prometheus, retention, routers, store, topics, "
             "trainers and work"
         ),
     ]
@@ -187,6 +187,7 @@ def test_policies_may_use_the_names_that_the_settings_give() -> None:
         {
             "trainers": {"tabular": {"command": ["x"]}},
             "prometheus": {"queries": {"gpu_busy": "avg(gpu)"}},
+            "encoders": {"sentence": {"source": "models:/sentence/3"}},
         }
     )
 
@@ -194,7 +195,25 @@ def test_policies_may_use_the_names_that_the_settings_give() -> None:
         trainers=frozenset({"tabular"}),
         routers=frozenset({"driftd"}),
         queries=frozenset({"gpu_busy"}),
+        encoders=frozenset({"sentence"}),
     )
+
+
+def test_an_encoder_is_a_folder_beside_the_file_or_a_version_in_the_registry(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "encoders: {a: {source: enc, python: venv/bin/python}, b: {source: 'models:/enc/1'}}"
+    )
+
+    found = load_settings(file).encoders
+
+    assert (found["a"].source, found["b"].source) == (f"{tmp_path}/enc", "models:/enc/1")
+    assert (found["a"].python, found["b"].python) == (tmp_path / "venv/bin/python", None)
+    assert told("encoders: {a: {source: enc, timeout: 31s}}") == [
+        "s.yaml:1:38: encoders.a.timeout: is longer than 30s; a flush waits for it and writes nothing"
+    ]
 
 
 def test_no_secret_stands_in_the_settings() -> None:

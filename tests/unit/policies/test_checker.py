@@ -13,6 +13,7 @@ PLATFORM = Platform(
     trainers=frozenset({"tabular", "tabular-gpu"}),
     routers=frozenset({"driftd"}),
     queries=frozenset({"gpu_busy"}),
+    encoders=frozenset({"sentence"}),
 )
 EXAMPLES = Path(__file__).parents[3] / "configs" / "policies"
 
@@ -554,3 +555,44 @@ def test_anything_but_a_mapping_is_one_mistake(values: Any) -> None:
     assert spec is None
     assert len(found) == 1
     assert found[0].message.startswith("a file is a mapping of keys, not ")
+
+
+ENCODE = {
+    "unknown": (
+        "events: {encode: {q: sentense}}",
+        "events.encode.q: the settings name no encoder 'sentense'; did you mean 'sentence'?",
+    ),
+    "dropped": (
+        "events: {encode: {q: sentence}}\nprivacy: {drop: [q]}",
+        "events.encode.q: privacy.drop takes q away first; nothing is left to encode",
+    ),
+    "hashed": (
+        "events: {encode: {q: sentence}}\nprivacy: {hash: [q]}",
+        "events.encode.q: privacy.hash takes q away first; nothing is left to encode",
+    ),
+    "a source's": (
+        "events: {sources: [chat], encode: {chat.q: sentence}}",
+        "events.encode.chat.q: is a feature of the source chat; only those of predictions are encoded",
+    ),
+    "a path": (
+        "events: {encode: {q: /models/sentence}}",
+        (
+            "events.encode.q: must be a name: at most 100 letters, digits, . _ - and first a letter or "
+            "digit; '/models/sentence' is not"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), ENCODE.values(), ids=ENCODE)
+def test_texts_are_encoded_by_what_the_settings_name(text: str, message: str) -> None:
+    assert mistakes(text, PLATFORM) == [message]
+
+
+def test_a_good_encoder_is_compiled() -> None:
+    text = "model: m\nevents: {encode: {q: sentence, chat.text: sentence}}"
+    spec, found = check(parse_yaml(text).values, PLATFORM)
+
+    assert found == ()
+    assert spec is not None
+    assert spec.events.encode == (("chat.text", "sentence"), ("q", "sentence"))

@@ -348,3 +348,11 @@ def test_panes_of_few_events_are_told_with_a_length_that_would_do() -> None:
 def test_panes_that_hold_enough_are_no_caution(pane: str, said: bool) -> None:
     told = explained(f"clock: {{pane: {pane}}}", Traffic(events_per_day=500))
     assert any(caution.startswith("clock.pane") for caution in told.cautions) is said
+
+
+def test_texts_that_are_not_kept_are_told_where_something_is_trained() -> None:
+    encode = "events: {encode: {query: sentence}}\n"
+    assert notices_of(compile_policy(document_of(encode))) == ()
+
+    (told,) = notices_of(compile_policy(document_of(encode + "retrain: {trainer: t}")))
+    assert "trainings and gates do not see query" in told
