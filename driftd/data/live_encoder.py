@@ -25,7 +25,7 @@ class LiveEncoder:
 
     def __init__(self, make: Callable[[], EncoderSpec]) -> None:
         self._make = make
-        self._lock = Lock()
+        self._lock, self._using = Lock(), Lock()
         self._closed = False
         self._starting: Encoder | None = None
         self._encoder: Encoder | None = None
@@ -52,15 +52,16 @@ class LiveEncoder:
     def encode(self, texts: Sequence[str], timeout_s: float) -> NDArray[np.float32] | None:
         """Vectors, shape (n, dimension); None when it is not ready or fails, as ``trouble`` tells.
         ``timeout_s`` is for every 32 texts; beyond it the process is ended."""
-        encoder = self._encoder
-        if encoder is None:
-            return None
-        try:
-            vectors = encoder.encode(texts, timeout_s=timeout_s)
-        except EncoderError as error:
-            # Its own words may be of the text.
-            self._fail(error.reason)
-            return None
+        with self._using:
+            encoder = self._encoder
+            if encoder is None:
+                return None
+            try:
+                vectors = encoder.encode(texts, timeout_s=timeout_s)
+            except EncoderError as error:
+                # Its own words may be of the text.
+                self._fail(error.reason)
+                return None
         self.trouble = ""
         return vectors
 
@@ -73,8 +74,11 @@ class LiveEncoder:
             starting.kill()
         if self._loading is not None:
             self._loading.join(_JOIN_S)
-        if starting is not None:
-            starting.close()
+        # Whoever waited for it puts it away first.
+        if self._using.acquire(timeout=_JOIN_S):
+            if starting is not None:
+                starting.close()
+            self._using.release()
 
     def _load(self) -> None:
         try:
@@ -85,7 +89,7 @@ class LiveEncoder:
                 encoder.close()
                 return
             encoder.load()
-        except MistakeError as error:
+        except (MistakeError, OSError) as error:
             # Nothing of a text has come to it yet: all that it said may be told.
             self._fail(str(error))
             return

@@ -1,12 +1,14 @@
 """An encoder's process that is asked again and again: whatever it does, nobody waits for long."""
 
-import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from driftd.data import live_encoder
+from driftd.data import encoding_child, live_encoder
 from driftd.data.encoding import EncoderSpec
 from driftd.data.live_encoder import LiveEncoder
 from driftd.errors import MistakeError
@@ -32,10 +34,11 @@ def started(live: LiveEncoder) -> LiveEncoder:
 
 def gone(process: int) -> bool:
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
         return True
-    return False
+    # An orphan that has ended may wait for whoever takes care of orphans.
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 def test_one_process_answers_again_and_again_until_it_is_closed(tmp_path: Path) -> None:
@@ -154,3 +157,35 @@ def test_a_mistake_in_the_settings_is_told_when_it_is_needed() -> None:
 
     comes_true(lambda: "P is empty" in live.trouble)
     live.close()
+
+
+def test_one_that_hangs_on_a_text_is_ended_with_the_worker(tmp_path: Path) -> None:
+    live = started(LiveEncoder(lambda: encoder_child(tmp_path, HANGS_ON_A_TEXT)))
+    answers: list[object] = []
+    waiting = Thread(target=lambda: answers.append(live.encode(["a"], 600.0)))
+    waiting.start()
+    comes_true(live._using.locked)
+
+    live.close()
+    waiting.join()
+
+    assert answers == [None]
+    assert gone(starts(tmp_path)[0])
+
+
+def test_the_real_child_ends_with_a_worker_that_was_killed_whatever_it_does() -> None:
+    child = (
+        "import os, runpy, sys, threading, time\n"
+        "follow = runpy.run_path(sys.argv[1])['follow']\n"
+        "threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()\n"
+        "print(os.getpid(), flush=True)\n"
+        "time.sleep(600)"
+    )
+    worker = "import subprocess, sys; subprocess.run([sys.executable, '-I', '-c', *sys.argv[1:]])"
+    command = [sys.executable, "-c", worker, child, encoding_child.__file__]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        process = int(running.stdout.readline())
+        running.kill()
+
+    comes_true(lambda: gone(process))
