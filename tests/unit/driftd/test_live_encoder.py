@@ -101,6 +101,8 @@ def test_one_that_died_is_started_again_after_a_while(tmp_path: Path) -> None:
     assert live.encode(["a"], 60.0) is None
 
     live.start()
+    assert live._loading is not None
+    live._loading.join()
     assert len(starts(tmp_path)) == 1, "not at once"
 
     started(live)
