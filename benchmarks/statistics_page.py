@@ -170,7 +170,9 @@ def budget(regimes: Mapping[str, Any]) -> Figure:
         color=MUTED,
     )
     quiet(axes, "False alarms")
-    axes.legend(fontsize=8, loc="lower right", frameon=True, edgecolor=GRID)
+    axes.legend(
+        fontsize=8, loc="lower center", bbox_to_anchor=(0.55, 0.01), frameon=True, edgecolor=GRID
+    )
     return figure
 
 
