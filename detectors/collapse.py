@@ -22,6 +22,27 @@ class Collapse:
     normal_share: float
 
 
+def longest_run(counts: IntArray) -> int:
+    """In how many panes in a row, at most, one and the same cell held (nearly) everything.
+
+    ``counts``: (T, K) present cells of T panes in time order; a pane of few events is passed over.
+
+    >>> longest_run(np.array([[90, 10], [100, 0], [99, 1], [0, 100], [1, 1], [0, 100], [0, 100]]))
+    3
+    """
+    n = counts.sum(axis=1)
+    seen = counts[n >= EVENTS_MIN]
+    cells = np.argmax(seen, axis=1)
+    whole = seen.max(axis=1, initial=0) >= COLLAPSED_MIN * seen.sum(axis=1)
+    longest = run = 0
+    last = -1
+    for cell, alone in zip(cells.tolist(), whole.tolist(), strict=True):
+        run = (run + 1 if cell == last else 1) if alone else 0
+        last = cell if alone else -1
+        longest = max(longest, run)
+    return longest
+
+
 def find_collapse(layout: Layout, normal: FloatArray, current: IntArray) -> Collapse | None:
     """The one cell that holds (nearly) everything; None if there is none or it is no news.
 

@@ -51,7 +51,8 @@ class ShareFit(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
     """Learned from panes in [since, until). ``streams`` gives the order of the arrays in ``scalar``;
-    ``least`` is the smallest count of events a pane had in each slot (feed -> slots)."""
+    ``least`` is the smallest count of events a pane had in each slot (feed -> slots); ``varying`` are
+    the streams that never gave one value for a whole day: only of them is it news when they do."""
 
     since: float
     until: float
@@ -62,6 +63,7 @@ class Fitted:
     whole: ScalarFit
     shares: Mapping[str, ShareFit]
     least: Mapping[str, tuple[int, ...]]
+    varying: frozenset[str] = frozenset()
 
     def to_bytes(self) -> bytes:
         """Compressed msgpack that carries its format's number."""
@@ -76,6 +78,7 @@ class Fitted:
             "whole": self.whole.to_dict(),
             "shares": dict(self.shares),
             "least": dict(self.least),
+            "varying": sorted(self.varying),
         }
         return zlib.compress(msgspec.msgpack.encode(plain))
 
@@ -97,4 +100,5 @@ class Fitted:
             whole=ScalarFit.from_dict(plain["whole"]),
             shares=msgspec.convert(plain["shares"], dict[str, ShareFit]),
             least={feed: tuple(counts) for feed, counts in plain["least"].items()},
+            varying=frozenset(plain.get("varying", ())),
         )

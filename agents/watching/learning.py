@@ -10,6 +10,7 @@ from agents.watching.fitted import Fitted
 from agents.watching.share_fits import fit_shares
 from agents.watching.streams import TOLERANCE_WHOLE as WHOLE_TOLERANCE
 from agents.watching.streams import DistanceStream, PaneCounts, Streams
+from agents.watching.stuck_values import varying_streams
 from detectors.baseline import DAY_S, EVENTS_MIN, Baseline, choose_slots, day_of, slot_of
 from detectors.catalog import DISTANCES
 from detectors.contract import FloatArray, IntArray
@@ -81,6 +82,7 @@ def learn(spec: ModelSpec, streams: Streams, panes: Sequence[PaneCounts]) -> Fit
         ),
         shares=fit_shares(streams.shares, usable, slots, days, count, threshold),
         least=_least(usable, slots, count),
+        varying=varying_streams(streams.distances, usable, pane_s),
     )
 
 

@@ -4,7 +4,7 @@ What varies slowly is alike for a whole pane anyway, so that its distance to nor
 day of one value does, and like a feed that is silent it needs no learning how much it wanders.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, nan
 
 import numpy as np
@@ -16,11 +16,30 @@ from agents.watching.readings import Telling
 from agents.watching.state import Track
 from agents.watching.streams import DistanceStream, PaneCounts
 from agents.watching.why.stuck import KINDS, said
-from detectors.collapse import EVENTS_MIN, find_collapse
+from detectors.collapse import EVENTS_MIN, find_collapse, longest_run
 
 STUCK_S, STUCK_PANES = 86_400.0, 3
-# A day of panes with fewer events is not seen whole.
 SUFFIX = "="
+
+
+def stuck_panes(pane_s: float) -> int:
+    """Panes in a row with one value after which a feature that varies is stuck: a day of them."""
+    return max(STUCK_PANES, ceil(STUCK_S / pane_s))
+
+
+def varying_streams(
+    streams: tuple[DistanceStream, ...], panes: Sequence[PaneCounts], pane_s: float
+) -> frozenset[str]:
+    """The features that never stood still for so long in the burn-in. A weekday stands still for a
+    day and a month for weeks: that is no fault of theirs."""
+    varying = set()
+    for stream in streams:
+        if stream.name.startswith("@") or stream.layout.kind not in KINDS:
+            continue
+        counts = [pane.counts[stream.name] for pane in panes if stream.name in pane.counts]
+        if counts and longest_run(np.array(counts)[:, :-1]) < stuck_panes(pane_s):
+            varying.add(stream.name)
+    return frozenset(varying)
 
 
 def judge_stuck(
@@ -31,11 +50,11 @@ def judge_stuck(
     telling: Telling,
 ) -> dict[str, tuple[int, int]]:
     """Stream -> (cell, panes in a row in which it held everything); alarms after a day of them."""
-    needed = max(STUCK_PANES, ceil(STUCK_S / (pane.end - pane.start)))
+    needed = stuck_panes(pane.end - pane.start)
     after: dict[str, tuple[int, int]] = {}
     for stream in streams:
         baseline, counts = fitted.baselines.get(stream.name), pane.counts.get(stream.name)
-        if stream.name.startswith("@") or stream.layout.kind not in KINDS or baseline is None:
+        if stream.name not in fitted.varying or baseline is None:
             continue
         name, known = f"{stream.name}{SUFFIX}", before.get(stream.name)
         fits = counts is not None and len(counts) - 1 == baseline.counts.shape[1]

@@ -21,7 +21,8 @@ class Moved:
     ``normal``: shares of the present cells, of the same hours; ``m``: events behind them; ``counts``:
     shape (layout.size,); ``effect`` in the distance's unit. ``allowed``: how far from normal the
     stream may lie once a cause has been taken back: its tolerance, and what it had drifted before.
-    ``evidence``, 0..1: how near the stream is to an alarm of its own; ``since``: event time before which it did not jump.
+    ``evidence``, 0..1: how near the stream is to an alarm of its own; ``since``: event time before
+    which it did not jump; ``varies``: whether it never stood still for a day in the burn-in.
     """
 
     stream: DistanceStream
@@ -33,6 +34,7 @@ class Moved:
     jump: Jump
     evidence: float
     since: float
+    varies: bool
 
     @property
     def name(self) -> str:
@@ -41,7 +43,6 @@ class Moved:
 
     def distance(self, normal: FloatArray) -> float:
         """How far the stream lies from other shares than its normal ones."""
-
         distance = DISTANCES[self.stream.distance]
         return distance.measure(self.stream.layout, normal, self.counts, m=self.m).value
 

@@ -107,4 +107,5 @@ def _pooled(
         jump=jump,
         evidence=evidence,
         since=newest.end - (jump.panes + BLUR_PANES) * (newest.end - newest.start),
+        varies=stream.name in fitted.varying,
     )

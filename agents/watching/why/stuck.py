@@ -8,12 +8,13 @@ KINDS = frozenset({"category", "numeric"})
 
 
 def stuck(scene: Scene) -> list[Explained]:
-    """Nearly all events since the jump lie in one cell that normally holds less than half of them."""
+    """Nearly all events since the jump lie in one cell that normally holds less than half of them,
+    on a feature that never stood still for a day."""
     found = []
     for name in sorted(scene.asked & scene.moved.keys()):
         moved = scene.moved[name]
         layout = moved.stream.layout
-        if name.startswith("@") or layout.kind not in KINDS:
+        if not moved.varies:
             continue
         collapse = find_collapse(layout, moved.normal, moved.counts)
         if collapse is None:

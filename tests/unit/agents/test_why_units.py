@@ -34,6 +34,7 @@ def causes(name: str, before: FloatArray, now: FloatArray) -> list[str]:
         jump=Jump(panes=5, before=0.0, after=effect),
         evidence=1.0,
         since=0.0,
+        varies=True,
     )
     scene = Scene(asked=frozenset({name}), moved={name: moved}, shares={}, profile=None)
     return [found.cause for found in unit(scene)]
