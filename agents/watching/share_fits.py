@@ -9,11 +9,8 @@ from agents.watching.streams import ERRORS, PaneCounts, ShareStream, share_of
 from detectors.baseline import Baseline
 from detectors.contract import FloatArray, IntArray
 from detectors.sequential import scalar
-from detectors.sequential.scalar_fit import PANES_MIN
+from detectors.sequential.scalar_fit import PANES_MIN, long_run_variance
 
-# The scales of the long-run variance, in panes: those of the scalar engine.
-SCALES = (1, 6, 36, 144)
-BLOCKS_MIN = 8
 _TINY = 1e-12
 
 
@@ -122,16 +119,6 @@ def _null(
     """``excess``: long-run variance of the rest beyond the binomial, over p (1 - p)."""
     limit = normal - tolerance if below else normal + tolerance
     limit = min(max(limit, LIMIT_MIN), 1 - LIMIT_MIN)
-    excess = max(_long_run(rest) - binomial, 0.0) / max(limit * (1 - limit), _TINY)
+    variance = float(long_run_variance(rest[:, None])[0])
+    excess = max(variance - binomial, 0.0) / max(limit * (1 - limit), _TINY)
     return ShareFit(normal=normal, tolerance=tolerance, limit=limit, excess=excess, highest=highest)
-
-
-def _long_run(rest: FloatArray) -> float:
-    """Largest s Var(means of s panes) over the scales that have at least 8 blocks."""
-    variance = 0.0
-    for scale in SCALES:
-        blocks = len(rest) // scale
-        if blocks >= BLOCKS_MIN:
-            means = rest[: blocks * scale].reshape(blocks, scale).mean(axis=1)
-            variance = max(variance, scale * float(means.var(ddof=1)))
-    return variance

@@ -154,15 +154,22 @@ def _noise(raw: FloatArray, scales: Sequence[int]) -> tuple[FloatArray, FloatArr
     # Outages of the burn-in are not noise.
     x = np.minimum(raw, median + 6 * np.maximum(spread, _TINY))
     mean = x.mean(axis=0)
-    variance = np.zeros_like(mean)
+    variance = long_run_variance(x, scales)
+    high = np.quantile(x, 0.995, axis=0) - mean
+    tail = np.maximum(1.0, high / (2.58 * np.maximum(x.std(axis=0), _TINY)))
+    return mean, np.sqrt(np.maximum(variance, _TINY) * tail)
+
+
+def long_run_variance(x: FloatArray, scales: Sequence[int] = SCALES) -> FloatArray:
+    """The largest s Var(means of s panes) over the scales that have at least 8 blocks, shape (S,);
+    ``x``: (T, S). 0 where no scale has."""
+    variance = np.zeros(x.shape[1])
     for scale in scales:
         blocks = len(x) // scale
         if blocks >= BLOCKS_MIN:
             means = x[: blocks * scale].reshape(blocks, scale, -1).mean(axis=1)
             variance = np.maximum(variance, scale * means.var(axis=0, ddof=1))
-    high = np.quantile(x, 0.995, axis=0) - mean
-    tail = np.maximum(1.0, high / (2.58 * np.maximum(x.std(axis=0), _TINY)))
-    return mean, np.sqrt(np.maximum(variance, _TINY) * tail)
+    return variance
 
 
 def _jumps(
