@@ -23,7 +23,7 @@ from agents.watching.matured import LabelWatch, readings_of
 from agents.watching.panes import PaneJudge, Seen
 from agents.watching.rules import RuleBook
 from agents.watching.state import FAULTS_MAX, Reading, WatchState, WatchStep
-from agents.watching.streams import PaneCounts, merge, streams_of
+from agents.watching.streams import PaneCounts, streams_of
 from agents.watching.why.asking import YOUNG_PANES, wanting, wants_past
 from agents.watching.why.contract import Explained
 from agents.watching.why.scene import POOLED_MAX
@@ -143,8 +143,9 @@ class Watcher:
     ) -> tuple[WatchState, Fitted | None, Seen]:
         """Judge the pane that just ended, or learn from all of them."""
         end = buckets[-1].end
-        ours = [bucket for bucket in buckets if bucket.start >= end - self._pane_s - _EDGE_S]
-        whole = merge(ours, self._streams.layouts)
+        since = end - POOLED_MAX * self._pane_s
+        panes = panes_between(buckets, since, end, self._pane_s, self._streams.layouts)
+        whole = panes[-1]
         counted = int(whole.complete and whole.n >= EVENTS_MIN)
         learned: Fitted | None = None
         if self._is_learning_over(state, buckets[-1]):
@@ -162,8 +163,6 @@ class Watcher:
         held = journal.members("data_fault") | {
             stream for stream in sorted(state.mutes) if is_muted(state, stream, "")
         }
-        since = end - POOLED_MAX * self._pane_s
-        panes = panes_between(buckets, since, end, self._pane_s, self._streams.layouts)
         asked = wanting(state, end, self._pane_s)
         seen = self._judge.judge(state, fitted, panes, held=held, asked=asked)
         return seen.state, None, seen

@@ -28,13 +28,11 @@ _SEVERITY: Mapping[str, Severity] = {"data_fault": "warning", "input_drift": "in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """One stream's evidence reached 1, or a rule was broken; what it belongs to, how it moved, and
-    the cause in words where it is known without a search."""
+    """One stream's evidence reached 1, or a rule was broken; what it belongs to and how it moved."""
 
     moved: StreamMoved
     kind: Kind
     severity: Severity
-    cause: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -257,8 +255,6 @@ class Journal:
 
 def _named(alarm: Alarm, found: Explained | None) -> Alarm:
     """The alarm with its cause, and of the kind that the cause makes it."""
-    if alarm.cause:
-        alarm = replace(alarm, moved=msgspec.structs.replace(alarm.moved, cause=alarm.cause))
     if found is None or alarm.moved.rule:
         return replace(alarm, moved=ruled(alarm.moved))
     moved = caused(alarm.moved, found)

@@ -6,12 +6,13 @@ from agents.watching.concept import levels as concept_levels
 from agents.watching.incidents import QUIET_BELOW, Journal
 from agents.watching.naming import LABELS
 from agents.watching.state import Reading, WatchState
+from agents.watching.streams import ARRIVAL
 
 
 def levels_of(state: WatchState) -> dict[tuple[str, str], float]:
     """(stream, rule) -> how far above normal in tolerances; of a rule 1 if it is broken."""
     levels = {(name, ""): track.ratio for name, track in state.tracks.items()}
-    levels["@label_arrival", ""] = state.arrival.track.ratio
+    levels[ARRIVAL, ""] = state.arrival.track.ratio
     levels[LABELS, ""] = state.labels.level
     levels |= concept_levels(state.concept)
     for track in state.rules.values():

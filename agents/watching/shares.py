@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from math import ceil, nan
 from typing import Any
 
+import msgspec
+
 from agents.incidents import StreamMoved
 from agents.watching.fitted import Fitted, ShareFit
 from agents.watching.incidents import Alarm
@@ -98,7 +100,8 @@ def judge_shares(
             moved = moved_of(reading, track, how)
             if stream.kind == "errors":
                 cause = f"{k / n:.1%} of the requests fail (normally {fit.normal:.1%})"
-                alarm = Alarm(moved=moved, kind="operational", severity="warning", cause=cause)
+                moved = msgspec.structs.replace(moved, cause=cause)
+                alarm = Alarm(moved=moved, kind="operational", severity="warning")
             else:
                 # Drift, unless a cause is found that makes it a fault.
                 alarm = Alarm(moved=moved, kind="input_drift", severity="info")

@@ -82,7 +82,7 @@ def _fitting(moved: Moved) -> list[tuple[float, Conversion]]:
 
 def _stays_on_atoms(layout: Layout, moved: Moved, known: Conversion) -> bool:
     """Whether the values are still those that the feature always had, where a new unit would have
-    other ones: knots come in whole miles per hour at no time, less wind does."""
+    other ones: less wind is still told in whole knots."""
     if not isinstance(layout, NumericLayout):
         return False
     edges = layout.bounds
