@@ -13,10 +13,9 @@ import numpy as np
 from scipy.special import expit, logit
 
 from detectors.contract import FloatArray
+from detectors.distances.ks import FLOOR
 from detectors.quality import SCORE_CELLS, QualitySketch
 
-# Mean of sup |Brownian bridge|.
-_FLOOR = 0.8687
 _STEPS_MAX = 60
 _CENTRES: FloatArray = (np.arange(SCORE_CELLS) + 0.5) / SCORE_CELLS
 
@@ -68,7 +67,7 @@ def calibration_of(sketch: QualitySketch) -> Calibration:
     ahead = np.cumsum(ones - counts * moved) / n
     cell = int(np.argmax(np.abs(ahead)))
     gap = float(abs(ahead[cell]))
-    floor = _FLOOR * sqrt(float((counts * moved * (1 - moved)).sum())) / n
+    floor = FLOOR * sqrt(float((counts * moved * (1 - moved)).sum())) / n
     return Calibration(
         n=n,
         excess_loss=excess,

@@ -26,8 +26,9 @@ def find_jump(recent: Sequence[float], tolerance: float) -> Jump | None:
     """The likeliest step of the effects, oldest first, if it makes most of where they are now.
 
     Of all places where a step is large enough the one that splits the series into two levels best
-    (least squares, the change point of a shift in mean). The level behind it must reach the ``tolerance``, and the step 60 % of the present level: a
-    stream that has drifted for months can still jump, by more than it had drifted.
+    (least squares, the change point of a shift in mean). The level behind it must reach the
+    ``tolerance``, and the step 60 % of the present level: a stream that has drifted for months can
+    still jump, by more than it had drifted.
 
     >>> find_jump([0.0] * 5 + [0.2] * 4, 0.1)
     Jump(panes=4, before=0.0, after=0.2)
@@ -49,12 +50,3 @@ def find_jump(recent: Sequence[float], tolerance: float) -> Jump | None:
         if best is None or fit > likeliest:
             best, likeliest = Jump(panes=len(right), before=before, after=after), fit
     return best
-
-
-def is_abrupt(recent: Sequence[float], tolerance: float) -> bool:
-    """Whether the effects jumped to where they are now.
-
-    >>> is_abrupt([0.0] * 5 + [0.2] * 4, 0.1), is_abrupt([t / 40 for t in range(20)], 0.1)
-    (True, False)
-    """
-    return find_jump(recent, tolerance) is not None

@@ -6,9 +6,9 @@ from math import pi, sqrt
 import numpy as np
 
 from detectors.contract import FloatArray, IntArray, Layout
+from detectors.distances.grouping import equal_mass, groups_of
 
 GROUPS_MAX = 20
-EXPECTED_MIN = 5.0
 EVENTS_MIN = 100
 # What is mixed in must be told from what was there: it lies where at most half of the normal mass is.
 CONCENTRATED_MAX = 0.5
@@ -51,7 +51,8 @@ def find_mixture(layout: Layout, normal: FloatArray, current: IntArray) -> Mixtu
     n = float(present.sum())
     if n < EVENTS_MIN or not normal.sum() > 0:
         return None
-    group = _groups(layout, normal, n)
+    named = layout.kind == "category"
+    group = groups_of(layout, normal, int(n)) if named else equal_mass(normal, GROUPS_MAX)
     p = np.bincount(group, normal).astype(np.float64)
     q = np.bincount(group, present) / n
     moved = float(np.abs(p - q).sum()) / 2 - _noise(p, n)
@@ -71,18 +72,6 @@ def find_mixture(layout: Layout, normal: FloatArray, current: IntArray) -> Mixtu
             cells = tuple(int(cell) for cell in np.argsort(-grown)[:TOP_SHOWN] if grown[cell] > 0)
             return Mixture(share=share, cells=cells, rest=max(apart, 0.0), moved=moved)
     return None
-
-
-def _groups(layout: Layout, normal: FloatArray, n: float) -> IntArray:
-    """Group of each cell."""
-    if layout.kind == "category":
-        alone = normal * n >= EXPECTED_MIN
-        alone[-1] = True
-        group = np.where(alone, np.cumsum(alone) - 1, int(alone.sum()))
-    else:
-        middle = np.cumsum(normal) - normal / 2
-        group = np.minimum((middle * GROUPS_MAX).astype(np.int64), GROUPS_MAX - 1)
-    return np.unique(group, return_inverse=True)[1].astype(np.int64)
 
 
 def _noise(p: FloatArray, n: float) -> float:

@@ -76,8 +76,7 @@ def recounted(
 
 def _by_name(layout: CategoryLayout, shares: FloatArray, onto: CategoryLayout) -> FloatArray:
     counted = np.zeros(onto.size - 1)
-    for name, share in zip(layout.vocabulary, shares, strict=False):
-        counted[int(np.argmax(onto.fold([name])))] += share
+    np.add.at(counted, onto.cells(layout.vocabulary), shares[: layout.other])
     # Nobody knows the names behind "other" and "unseen"; they are hardly names of this stream.
     counted[onto.unseen] += shares[layout.other :].sum()
     return counted

@@ -5,6 +5,7 @@ from math import exp, lgamma, log, sqrt
 
 from scipy import stats
 
+from detectors.distances.ks import FLOOR
 from policies.specs import RuleSpec
 
 # A model of usual size: its features and its score, where a rule speaks of every stream.
@@ -12,8 +13,6 @@ FEATURES = 20
 STREAMS = FEATURES + 1
 # Groups of cells that a stream is compared over: numbers, and a category of usual size.
 GROUPS = 20
-# Mean of sup |Brownian bridge|, which KS has removed from its effect.
-KS_FLOOR = 0.87
 # Total variation of 20 even groups: standard deviation of sqrt(n) times it (simulated .30; its
 # upper tail is that of .33).
 TV_NOISE = 0.33
@@ -48,7 +47,7 @@ def _jensen_shannon(limit: float, n: int) -> float:
 _LAWS: Mapping[str, Callable[[float, int], float]] = {
     "chi_square": _chi_square,
     "jensen_shannon": _jensen_shannon,
-    "ks": lambda limit, n: float(stats.kstwobign.sf(limit * sqrt(n) + KS_FLOOR)),
+    "ks": lambda limit, n: float(stats.kstwobign.sf(limit * sqrt(n) + FLOOR)),
     # That is what a p-value is.
     "ks_p": lambda limit, n: limit,  # noqa: ARG005 - at any number of events
     # PSI of small changes is chi-square an event.

@@ -90,7 +90,7 @@ class CategoryLayout:
     def cells(self, values: Sequence[Any]) -> IntArray:
         """The cell of each value, shape (values,), for names that were counted elsewhere.
 
-        >>> CategoryLayout(("EWR", "JFK")).cells(["JFK", "XXX", None]).tolist()
+        >>> CategoryLayout(("EWR", "JFK")).cells(["JFK", "BOS", None]).tolist()
         [1, 3, 4]
         """
         return np.array([self._cell(_name(value)) for value in values], np.int64)
