@@ -198,19 +198,7 @@ class Watcher:
             },
         )
         mutes = {name: mute for name, mute in state.mutes.items() if mute.why != "accepted"}
-        return msgspec.structs.replace(
-            state,
-            learned=True,
-            relearning=False,
-            slots=slots,
-            scalar={},
-            whole={},
-            shares={},
-            silent={},
-            stuck={},
-            tracks={},
-            mutes=mutes,
-        )
+        return msgspec.structs.replace(state.begun(slots), mutes=mutes)
 
     def _close(
         self,

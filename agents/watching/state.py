@@ -158,6 +158,21 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     """Spans in which the inputs were broken: no baseline is learned from them."""
     readings: tuple[Reading, ...] = ()
 
+    def begun(self, slots: int) -> "WatchState":
+        """With a new baseline of so many slots: the engines start behind what was learned from."""
+        return msgspec.structs.replace(
+            self,
+            learned=True,
+            relearning=False,
+            slots=slots,
+            scalar={},
+            whole={},
+            shares={},
+            silent={},
+            stuck={},
+            tracks={},
+        )
+
     @classmethod
     def new(cls) -> "WatchState":
         """Nothing seen yet."""

@@ -1,19 +1,17 @@
 """The report's plots, as SVG text."""
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from detectors.contract import FloatArray
+from driftd.console.figures import INK, MUTED, quiet, svg_of
 from driftd.console.history import QualityPoint, StreamHistory, rolling
 
-INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 KIND_COLOURS = {
     "input_drift": "#5b8def",
     "data_fault": "#e8833a",
@@ -26,25 +24,10 @@ WIDTH = 9.6
 
 
 def _style(axes: Axes, title: str, unit: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold")
-    axes.set_ylabel(unit, fontsize=8, color=MUTED)
-    axes.tick_params(labelsize=8, colors=MUTED)
-    axes.grid(visible=True, color=GRID, linewidth=0.6)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GRID)
+    quiet(axes, title, unit)
     locator = AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "driftd"}):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
 
 
 def dates(times: FloatArray | Sequence[float]) -> FloatArray:
@@ -82,7 +65,7 @@ def story_plot(
     axes.set_xlim(low - 2, high + 2)
     _style(axes, "The story", "")
     axes.set_yticks(range(len(rows)), [row.replace("_", " ") for row in rows])
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def quality_plot(points: Sequence[QualityPoint], panes: int, unit: str) -> str:
@@ -111,7 +94,7 @@ def quality_plot(points: Sequence[QualityPoint], panes: int, unit: str) -> str:
     skill.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7, frameon=False, markerscale=2)
     _style(skill, f"Brier skill (line: last {unit}; dots: one pane)", "skill")
     _style(auc, "AUC", "")
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def streams_plot(histories: Sequence[StreamHistory]) -> str:
@@ -129,4 +112,4 @@ def streams_plot(histories: Sequence[StreamHistory]) -> str:
     for axes in grid[len(histories) :]:
         axes.set_visible(False)
     figure.tight_layout(h_pad=0.6)
-    return _svg(figure)
+    return svg_of(figure)

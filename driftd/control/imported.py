@@ -48,18 +48,7 @@ def _write(store: Store, spec: ModelSpec, history: History, row: ModelRow, by: s
     profile = history.profile if current is None else Profile.from_bytes(current.blob)
     _compare_cells(spec, history, profile)
     fitted = history.fitted
-    # As when a burn-in ends: the engines start behind what was learned from.
-    watch = msgspec.structs.replace(
-        snapshot.watch,
-        learned=True,
-        relearning=False,
-        slots=fitted.slots,
-        scalar={},
-        whole={},
-        shares={},
-        silent={},
-        tracks={},
-    )
+    watch = snapshot.watch.begun(fitted.slots)
     told = DecisionRow(
         at=row.closed or fitted.until,
         what="baseline imported",

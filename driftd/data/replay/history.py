@@ -13,6 +13,7 @@ from agents.events import PaneClosed
 from agents.watching.fitted import Fitted
 from agents.watching.learning import PANES_MAX, PANES_MIN, SPAN_MAX_S, SPAN_MIN_S, learn
 from agents.watching.streams import PaneCounts, layouts_of, merge, streams_of
+from detectors.baseline import EVENTS_MIN
 from detectors.profile import Profile
 from driftd.data.replay.buckets import Buckets
 from driftd.data.replay.roles import Roles
@@ -122,7 +123,7 @@ def learn_history(
     if fitted is None:
         days = max(SPAN_MIN_S, PANES_MIN * pane_s) / 86_400
         raise MistakeError(
-            f"{len(panes)} panes are too few: it takes {PANES_MIN} of them with 20 events or more, "
+            f"{len(panes)} panes are too few: it takes {PANES_MIN} of them with {EVENTS_MIN} events or more, "
             f"over {days:g} days; give a longer history, or make panes of another length by clock.pane"
         )
     marks = layout_marks({name: layouts[name] for name in fitted.streams})
